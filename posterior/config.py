@@ -1,0 +1,110 @@
+"""Frozen configurations of the posterior's stages. Plain dataclasses, checked on construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+_STRICT: dict[str, Any] = {"extra": "forbid"}
+
+
+def require(condition: bool, name: str, expected: str, got: object) -> None:
+    """Raise a ValueError that names the setting, what was expected and what came."""
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}, got {got!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Architecture of a conditional flow with its summary network."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    kind: Literal["conditional_glow"] = "conditional_glow"
+    hidden: int = 32
+    """Hidden channels of a coupling's conditioner."""
+    scales: int = 3
+    steps: int = 4
+    """Flow steps (ActNorm, 1x1 convolution, coupling) at each scale."""
+    memory: Literal["invert", "checkpoint", "store"] = "invert"
+    summary_width: int = 24
+    """Channels of the summary U-net at its finest level."""
+    cond_channels: int = 16
+    """Channels of the condition that the summary network hands to the flow."""
+    dropout: float = 0.1
+    """Dropout probability in the summary network."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "scales", "steps", "summary_width", "cond_channels"):
+            require(getattr(self, name) >= 1, f"network.{name}", "at least 1", getattr(self, name))
+        require(0.0 <= self.dropout < 1.0, "network.dropout", "a probability in [0, 1)", self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Maximum-likelihood training."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    seed: int = 0
+    iterations: int = 1800
+    batch_size: int = 16
+    """Pairs an iteration over all processes together."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: int = 100
+    """Iterations of linear warm-up; a cosine to zero follows."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    ema_decay: float = 0.995
+    noise_start: float = 0.3
+    noise_end: float = 0.1
+    """White noise added to the standardised x, annealed geometrically from start to end."""
+    amplitude: tuple[float, float] = (0.7, 1.4)
+    """Random common factor on (x, migrated image): exact for linear data, relative noise. (1, 1): none."""
+    flip: bool = True
+    """Random left-right flip of (x, y): exact when sources and receivers are spread symmetrically."""
+    reverse: bool = True
+    """Random common sign of (x, migrated image): exact for linear data."""
+    validate_every: int = 100
+    checkpoint_every: int = 100
+    patience: int = 0
+    """Validations without improvement after which training stops; 0 trains to the end."""
+    max_skipped: int = 5
+    """Consecutive steps with a non-finite loss or gradient after which training stops."""
+    keep_checkpoints: int = 2
+    log_every: int = 10
+    """Every how many iterations the log gets a line."""
+    workers: int = 0
+    """Processes that read pairs ahead; 0 reads in the training process."""
+    compile: bool = False
+    """Compile the conditioners (torch.compile)."""
+
+    def __post_init__(self) -> None:
+        counts = ("iterations", "batch_size", "validate_every", "checkpoint_every", "keep_checkpoints")
+        for name in (*counts, "log_every"):
+            require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
+        for name in ("learning_rate", "clip_norm"):
+            require(getattr(self, name) > 0.0, f"train.{name}", "a positive value", getattr(self, name))
+        amounts = ("weight_decay", "warmup", "noise_start", "noise_end", "patience", "max_skipped", "workers")
+        for name in amounts:
+            require(getattr(self, name) >= 0, f"train.{name}", "a value >= 0", getattr(self, name))
+        require(0.0 <= self.ema_decay < 1.0, "train.ema_decay", "a value in [0, 1)", self.ema_decay)
+        low, high = self.amplitude
+        require(0.0 < low <= high, "train.amplitude", "0 < min <= max", self.amplitude)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """Posterior sampling."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    seed: int = 0
+    num_samples: int = 200
+    batch_size: int = 50
+    """Draws evaluated together."""
+
+    def __post_init__(self) -> None:
+        require(self.num_samples >= 2, "sample.num_samples", "at least 2", self.num_samples)
+        require(self.batch_size >= 1, "sample.batch_size", "at least 1", self.batch_size)

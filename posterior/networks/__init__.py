@@ -1,0 +1,1 @@
+"""Whole invertible networks: how layers are stacked over scales."""

@@ -1,0 +1,103 @@
+"""The command: one TOML file, checked; help at once; errors in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posterior.cli import main
+from posterior.cli.commands import DEMO
+from posterior.cli.config import claim, load, parse, to_tree
+
+BAD = {
+    "unknown section": ("foo=1", "foo: no such setting"),
+    "unknown key": ("train.lrr=1", "train.lrr: no such setting"),
+    "near miss": ("train.learning_rat=1", "did you mean 'learning_rate'"),
+    "wrong type": ('train.iterations="many"', "train.iterations: .*valid integer.*'many'"),
+    "fraction for a count": ("seed=1.5", "seed: .*integer"),
+    "out of range": ("train.iterations=0", "train.iterations: expected at least 1, got 0"),
+    "negative frequency": ("survey.f0=-15.0", "survey.f0: expected a positive value, got -15.0"),
+    "region the wrong way round": ("prior.region=[0.8, 0.2]", "prior.region: expected 0 <= start < end <= 1"),
+    "unknown prior": ("prior.kind=blobs", "prior.*'blobs'"),
+    "unknown key in a nested section": ("prior.augment.warpp=3.0", "augment.warpp: no such setting"),
+    "unknown key in a split": (
+        "splits.test.cont=3",
+        "splits.test.cont: no such setting; did you mean 'count'",
+    ),
+    "no value": ("train.iterations", "expected an override like"),
+}
+
+
+@pytest.mark.parametrize(("override", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_settings_are_refused(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(DEMO, [override])
+
+
+def test_overrides_reach_the_configuration() -> None:
+    config = load(DEMO, ["train.iterations=7", "survey.shape=[32, 48]", "prior.augment.flip=0.25"])
+    assert config.train.iterations == 7
+    assert config.survey.shape == (32, 48)
+    assert config.prior.augment.flip == 0.25
+
+
+def test_splits_override_the_prior() -> None:
+    config = load(DEMO, [])
+    assert config.pairs("train").prior.region[1] <= config.pairs("calibration").prior.region[0]
+    assert config.pairs("calibration").prior.region[1] <= config.pairs("test").prior.region[0]
+    assert config.pairs("test").prior.augment.probability == 0.0
+    assert config.pairs("test_augmented").prior.augment.probability == 1.0
+
+
+def test_config_round_trip_through_toml(tmp_path: Path) -> None:
+    config = load(DEMO, ["train.patience=3"])
+    claim(tmp_path / "run", config)
+    assert load(tmp_path / "run" / "config.toml", []) == config
+    assert parse(to_tree(config), source="tree") == config
+
+
+def test_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    claim(tmp_path, load(DEMO, []))
+    claim(tmp_path, load(DEMO, ["sample.num_samples=9"]))  # sampling more is the same run
+    with pytest.raises(ValueError, match=r"another run \(train.iterations is \d+ there and 3 here\)"):
+        claim(tmp_path, load(DEMO, ["train.iterations=3"]))
+
+
+def test_folder_with_foreign_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("do not touch")
+    with pytest.raises(ValueError, match="holds no run"):
+        claim(tmp_path, load(DEMO, []))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_user_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(tmp_path / "none.toml")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("seispost: error: no such run file")
+    assert error.count("\n") == 1
+
+
+def test_help_loads_no_heavy_package() -> None:
+    code = (
+        "import sys, json, posterior.cli as cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'devito', 'matplotlib', 'numpy', 'h5py'}\n"
+        "print(json.dumps(sorted(heavy & set(sys.modules))))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert json.loads(out.splitlines()[-1]) == []
+
+
+def test_posterior_imports_without_devito() -> None:
+    code = (
+        "import sys; sys.modules['devito'] = None; import posterior\n"
+        "for name in posterior.__all__: getattr(posterior, name)\n"
+        "print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "True"
