@@ -64,7 +64,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(convolution(b, corners * a, kernel=1, ndim=ndim) for a, b in pairs)
         self.decoder = nn.ModuleList(ResidualBlock(a, ndim=ndim, dropout=dropout) for a, _ in pairs)
         self.head = nn.Sequential(
-            _norm(width), nn.SiLU(), convolution(width, corners * out_channels, ndim=ndim)
+            _norm(width), nn.SiLU(), convolution(width, corners * out_channels, kernel=1, ndim=ndim)
         )
 
     def forward(self, y: Tensor) -> Tensor:
