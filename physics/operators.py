@@ -15,6 +15,7 @@ import numpy as np
 
 from physics import stencils
 from physics._devito import devito
+from physics.jit_locks import clear_stale_locks
 
 Kind = Literal["forward", "background", "adjoint", "born", "born_keep", "born_adjoint"]
 
@@ -155,6 +156,7 @@ KEEPING: frozenset[Kind] = frozenset({"background", "born_keep", "born_adjoint"}
 @cache
 def compiled(kind: Kind, setting: Setting, subsample: int) -> Any:
     """The Devito operator of a kind; ``subsample`` is 1 for kinds that keep nothing."""
+    clear_stale_locks()
     fields = Fields(
         setting, (16,) * len(setting.spacing), num_steps=4 * subsample, num_receivers=1, subsample=subsample
     )

@@ -23,7 +23,6 @@ from physics.config import PairConfig
 from physics.dataset import DatasetWriter
 from physics.errors import DispersionError, NonFiniteError, PhysicsError
 from physics.geometry import Acquisition
-from physics.jit_locks import clear_stale_locks
 from physics.linear import BornOperator
 from physics.model import EarthModel
 from physics.noise import add_noise
@@ -226,7 +225,6 @@ def _shards(config: PairConfig, tasks: list[range], workers: int) -> Generator[t
     if not tasks:
         return
     simulator = PairSimulator(config)  # what cannot be simulated is refused here, before processes start
-    clear_stale_locks()
     if workers > 1:
         yield from run_tasks(partial(_work, config), tasks, workers=workers)
         return

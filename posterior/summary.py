@@ -63,9 +63,8 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(convolution(a, b, kernel=2, stride=2, ndim=ndim) for a, b in pairs)
         self.up = nn.ModuleList(convolution(b, corners * a, kernel=1, ndim=ndim) for a, b in pairs)
         self.decoder = nn.ModuleList(ResidualBlock(a, ndim=ndim, dropout=dropout) for a, _ in pairs)
-        self.head = nn.Sequential(
-            _norm(width), nn.SiLU(), convolution(width, corners * out_channels, kernel=1, ndim=ndim)
-        )
+        # No normalisation here: the amplitude of y, which the blocks' skips carry, must reach c.
+        self.head = nn.Sequential(nn.SiLU(), convolution(width, corners * out_channels, kernel=1, ndim=ndim))
 
     def forward(self, y: Tensor) -> Tensor:
         """Return c = h(y)."""
