@@ -55,7 +55,7 @@ def _simulate(config: RunConfig, out: Path, *, quiet: bool) -> None:
 
 def _train(config: RunConfig, out: Path, *, quiet: bool) -> None:
     from posterior.dataset import PairDataset
-    from posterior.fit import fit_posterior
+    from posterior.training.fit import fit_posterior
 
     train_set = PairDataset(out / "data" / "train")
     validation = PairDataset(out / "data" / "validation")

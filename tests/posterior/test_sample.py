@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from posterior import files
 from posterior.config import NetworkConfig, SampleConfig, TrainConfig
 from posterior.dataset import PairDataset
-from posterior.fit import fit_posterior
 from posterior.flow import ConditionalFlow
 from posterior.model_folder import CONFIG, SUMS, WEIGHTS
 from posterior.sample import AmortizedPosterior, ModelInfo, read_samples, write_samples
 from posterior.standardise import Standardiser
+from posterior.training.fit import fit_posterior
 
 NETWORK = NetworkConfig(hidden=8, scales=2, steps=2, summary_width=4, cond_channels=3)
 UNITS = Standardiser((2e-8,), (1e-8,), (5.0, 2e-7), (3.0, 1e-8))

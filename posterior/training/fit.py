@@ -12,8 +12,8 @@ from posterior.dataset import PairDataset
 from posterior.flow import ConditionalFlow
 from posterior.sample import AmortizedPosterior, ModelInfo
 from posterior.seeding import derive_seed
-from posterior.tracking import Tracker
-from posterior.train import train
+from posterior.training.tracking import Tracker
+from posterior.training.train import train
 
 MODEL = "model"
 _WEIGHTS = 100

@@ -9,7 +9,8 @@ from typing import Any, final
 
 from posterior import plots, uq
 from posterior.dataset import PairDataset
-from posterior.evaluate import (
+from posterior.files import versions, write_atomic
+from posterior.report.evaluate import (
     Array,
     Evaluation,
     PairDraws,
@@ -18,12 +19,11 @@ from posterior.evaluate import (
     ssim_convention,
     summarise,
 )
-from posterior.files import versions, write_atomic
-from posterior.report_figures import Drawing, Scene, chosen_pairs, pair_drawings, split_drawings
-from posterior.report_page import Album, Page, render
-from posterior.report_text import format_table
+from posterior.report.figures import Drawing, Scene, chosen_pairs, pair_drawings, split_drawings
+from posterior.report.page import Album, Page, render
+from posterior.report.text import format_table
 from posterior.sample_files import read_samples
-from posterior.tracking import read_log
+from posterior.training.tracking import read_log
 
 __all__ = ["format_table", "write_report"]
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from posterior.batches import IterationSampler, batch_positions, noise_level
 from posterior.config import TrainConfig
-from posterior.ema import averaged_copy, update_average
-from posterior.losses import likelihood_terms
 from posterior.standardise import Standardiser
-from posterior.tracking import JsonlTracker, read_log
-from posterior.training_step import learning_rate
+from posterior.training.batches import IterationSampler, batch_positions, noise_level
+from posterior.training.ema import averaged_copy, update_average
+from posterior.training.losses import likelihood_terms
+from posterior.training.step import learning_rate
+from posterior.training.tracking import JsonlTracker, read_log
 
 
 def test_epochs_are_permutations_without_gaps():

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from posterior import plots, uq
-from posterior.evaluate import LEVEL, Array, PairDraws, SplitResult, best_image, score_pair
-from posterior.report_text import coverage_verdict, gain_verdict, sbc_verdict, slope_verdict
+from posterior.report.evaluate import LEVEL, Array, PairDraws, SplitResult, best_image, score_pair
+from posterior.report.text import coverage_verdict, gain_verdict, sbc_verdict, slope_verdict
 
 Metrics = Mapping[str, Any]
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from posterior.evaluate import Evaluation, PairDraws, best_image, fit_recalibration, summarise
-from posterior.report_text import coverage_verdict, gain_verdict, sbc_verdict, slope_verdict
+from posterior.report.evaluate import Evaluation, PairDraws, best_image, fit_recalibration, summarise
+from posterior.report.text import coverage_verdict, gain_verdict, sbc_verdict, slope_verdict
 from posterior.uq import best_scale, rmse, snr_db, ssim
 
 SHAPE = (16, 18)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from posterior.augment import augment
 from posterior.config import TrainConfig
 from posterior.dataset import Pairs
-from posterior.distributed import World
 from posterior.seeding import generator
 from posterior.standardise import Standardiser
+from posterior.training.augment import augment
+from posterior.training.distributed import World
 
 ORDER, CHANGE, DROPOUT, VALIDATION = range(4)
 """Keys of the run's random streams."""

@@ -14,8 +14,8 @@ from typing import Any, final
 
 from posterior import plots
 from posterior.dataset import PairDataset
-from posterior.report_figures import Drawing
-from posterior.report_text import (
+from posterior.report.figures import Drawing
+from posterior.report.text import (
     coverage_verdict,
     factor_sentence,
     gain_verdict,
@@ -85,7 +85,7 @@ def render(page: Page) -> str:
     Args:
         page: Metrics, figures, data and folder of a run.
     """
-    template = Template(files("posterior").joinpath("report.html").read_text(encoding="utf-8"))
+    template = Template(files("posterior.report").joinpath("report.html").read_text(encoding="utf-8"))
     metrics = page.metrics
     return template.substitute(
         title=escape(page.title),

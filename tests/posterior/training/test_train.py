@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from posterior.batches import batch_positions
 from posterior.config import NetworkConfig, TrainConfig
 from posterior.dataset import TensorPairs
 from posterior.flow import ConditionalFlow
-from posterior.tracking import JsonlTracker, TensorBoardTracker, read_log
-from posterior.train import TrainingDivergedError, TrainingInterrupted, train
-from posterior.training_state import warn_changed
+from posterior.training.batches import batch_positions
+from posterior.training.state import warn_changed
+from posterior.training.tracking import JsonlTracker, TensorBoardTracker, read_log
+from posterior.training.train import TrainingDivergedError, TrainingInterrupted, train
 
 NETWORK = NetworkConfig(hidden=4, scales=1, steps=1, summary_width=4, cond_channels=2, dropout=0.2)
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import torch
 
-from posterior.augment import augment, scaled_channels
 from posterior.config import TrainConfig
+from posterior.training.augment import augment, scaled_channels
 
 NAMES = ("migrated image", "Background squared slowness")
 

@@ -14,19 +14,19 @@ from typing import Any, Literal, final
 import torch
 from torch import nn
 
-from posterior.batches import batch_positions, noise_level, training_loader
-from posterior.checkpoint import Checkpoints, check_same_run
 from posterior.config import TrainConfig
 from posterior.dataset import Pairs
-from posterior.distributed import World, world
 from posterior.files import locked
-from posterior.losses import NegativeLogLikelihood
 from posterior.progress import Progress
-from posterior.signals import StopSignals
 from posterior.standardise import Standardiser
-from posterior.tracking import JsonlTracker, Record, Tracker
-from posterior.training_state import TrainingRun, TrainingState, environment, run_identity, warn_changed
-from posterior.training_step import compile_conditioners, step, validate
+from posterior.training.batches import batch_positions, noise_level, training_loader
+from posterior.training.checkpoint import Checkpoints, check_same_run
+from posterior.training.distributed import World, world
+from posterior.training.losses import NegativeLogLikelihood
+from posterior.training.signals import StopSignals
+from posterior.training.state import TrainingRun, TrainingState, environment, run_identity, warn_changed
+from posterior.training.step import compile_conditioners, step, validate
+from posterior.training.tracking import JsonlTracker, Record, Tracker
 
 CHECKPOINTS, LOG = "checkpoints", "log.jsonl"
 """Names inside a training's folder."""

@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from posterior import report
 from posterior.dataset import PairDataset
 from posterior.report import format_table, write_report
+from posterior.report import write as report
 from posterior.sample_files import PairSamples, write_pair
 
 DRAWS = 39

@@ -10,12 +10,12 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from posterior.checkpoint import Checkpoints
 from posterior.config import TrainConfig
 from posterior.dataset import Pairs
-from posterior.distributed import World
-from posterior.ema import averaged_copy
 from posterior.standardise import Standardiser
+from posterior.training.checkpoint import Checkpoints
+from posterior.training.distributed import World
+from posterior.training.ema import averaged_copy
 
 _FREE = ("checkpoint_every", "keep_checkpoints", "workers")
 """Settings that change nothing about the result; all others belong to the run."""

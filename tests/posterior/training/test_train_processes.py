@@ -18,8 +18,8 @@ from posterior.config import NetworkConfig, TrainConfig
 from posterior.dataset import TensorPairs
 from posterior.flow import ConditionalFlow
 from posterior.sample import AmortizedPosterior, ModelInfo
-from posterior.tracking import read_log
-from posterior.train import train
+from posterior.training.tracking import read_log
+from posterior.training.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ import torch
 torch.set_num_threads(1)
 from posterior.config import NetworkConfig, TrainConfig
 from posterior.dataset import PairDataset
-from posterior.fit import fit_posterior
+from posterior.training.fit import fit_posterior
 
 class Stop:
     def log(self, record):
@@ -74,7 +74,7 @@ def command(
 
 
 def surroundings() -> dict[str, str]:
-    paths = (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", ""))
+    paths = (str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", ""))
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

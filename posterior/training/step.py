@@ -11,17 +11,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posterior.batches import DROPOUT, VALIDATION, prepare
 from posterior.conditioners import ResidualConditioner
 from posterior.config import TrainConfig
 from posterior.dataset import Pairs
-from posterior.distributed import World
-from posterior.ema import update_average
-from posterior.losses import NegativeLogLikelihood
 from posterior.seeding import derive_seed, latents
 from posterior.standardise import Standardiser
-from posterior.tracking import Record
-from posterior.training_state import TrainingRun, TrainingState
+from posterior.training.batches import DROPOUT, VALIDATION, prepare
+from posterior.training.distributed import World
+from posterior.training.ema import update_average
+from posterior.training.losses import NegativeLogLikelihood
+from posterior.training.state import TrainingRun, TrainingState
+from posterior.training.tracking import Record
 
 
 def learning_rate(config: TrainConfig, iteration: int) -> float:

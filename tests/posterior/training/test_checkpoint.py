@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from posterior import files
-from posterior.checkpoint import Checkpoints, check_same_run, load_checkpoint
 from posterior.model_folder import CONFIG, SUMS, WEIGHTS, load_model, load_weights, save_model
+from posterior.training.checkpoint import Checkpoints, check_same_run, load_checkpoint
 
 PLACES = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
 

@@ -1,0 +1,1 @@
+"""Maximum-likelihood training: batches, steps, checkpoints, logs; resumable to the last bit."""
