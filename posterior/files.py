@@ -86,6 +86,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def writes_files() -> bool:
+    """Whether this process is the one that writes: the only one, or rank 0 of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def versions() -> dict[str, str]:
     """Versions of the software that a file was made with."""
     found = {"python": platform.python_version()}

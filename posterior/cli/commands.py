@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from posterior.cli.config import RunConfig, claim, load
-from posterior.files import write_atomic
+from posterior.files import write_atomic, writes_files
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.toml"
 
@@ -33,9 +33,14 @@ def _timed(out: Path, stage: str) -> Iterator[None]:
     try:
         yield
     finally:
-        timings = read_timings(out)
-        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - start
-        write_atomic(out / "timings.json", json.dumps(timings, indent=1).encode())
+        if writes_files():
+            _add_timing(out, stage, time.perf_counter() - start)
+
+
+def _add_timing(out: Path, stage: str, seconds: float) -> None:
+    timings = read_timings(out)
+    timings[stage] = timings.get(stage, 0.0) + seconds
+    write_atomic(out / "timings.json", json.dumps(timings, indent=1).encode())
 
 
 def _simulate(config: RunConfig, out: Path, *, quiet: bool) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from posterior.config import NetworkConfig, TrainConfig
 from posterior.dataset import PairDataset
+from posterior.files import writes_files
 from posterior.flow import ConditionalFlow
 from posterior.sample import AmortizedPosterior, ModelInfo
 from posterior.seeding import derive_seed
@@ -67,5 +68,6 @@ def fit_posterior(
     }
     info = ModelInfo.of(train_set, network, asdict(config) | outcome | {"stopped": result.stopped})
     posterior = AmortizedPosterior(flow, result.standardiser, info)
-    posterior.save(Path(folder) / MODEL)
+    if writes_files():
+        posterior.save(Path(folder) / MODEL)
     return posterior
