@@ -19,6 +19,7 @@ class ModelInfo:
         x_shape, y_shape: (C, nx, nz) and (K, nx, nz).
         x_channels, x_units, y_channels, y_units: one name and one unit a channel.
         spacing, origin: of the grid [m].
+        mirror, reverse: symmetries that training taught the network (:mod:`posterior.symmetry`).
         network: architecture; None for a flow of one's own, which then cannot be loaded from a folder.
         data: configuration hash and fingerprint of the training pairs.
         training: settings and outcome of the training.
@@ -33,6 +34,8 @@ class ModelInfo:
     y_units: tuple[str, ...] = ()
     spacing: tuple[float, ...] = ()
     origin: tuple[float, ...] = ()
+    mirror: bool = False
+    reverse: bool = False
     network: NetworkConfig | None = None
     data: dict[str, str] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -40,10 +43,11 @@ class ModelInfo:
 
     @classmethod
     def of(cls, pairs: PairDataset, network: NetworkConfig, training: dict[str, Any]) -> Self:
-        """Describe a model trained on a dataset."""
+        """Describe a model trained on a dataset; ``training`` are the settings and what came of them."""
         names = ("x_shape", "y_shape", "x_channels", "x_units", "y_channels", "y_units", "spacing", "origin")
         data = {"config_hash": pairs.config_hash, "fingerprint": pairs.fingerprint}
         shared: dict[str, Any] = {name: getattr(pairs, name) for name in names}
+        shared |= {"mirror": training["flip"], "reverse": training["reverse"]}
         return cls(**shared, network=network, data=data, training=training)
 
     @classmethod

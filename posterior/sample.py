@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
@@ -20,6 +21,7 @@ from posterior.model_info import ModelInfo
 from posterior.sample_files import read_samples, write_samples
 from posterior.seeding import latents
 from posterior.standardise import Standardiser
+from posterior.symmetry import symmetry_group
 from posterior.uq.moments import Moments
 
 __all__ = ["AmortizedPosterior", "ModelInfo", "read_samples", "write_samples"]
@@ -46,6 +48,11 @@ class AmortizedPosterior:
     .. math:: x_i = \mu + \sigma f^{-1}(z_i; h(u(y))), \quad z_i \sim N(0, I), \qquad
         \log p(x \mid y) = \log p_f(u(x) \mid u(y)) - n \sum_c \log \sigma_c
 
+    A network trained with mirrored and sign-reversed pairs owes its posterior their symmetries but has them
+    only nearly. Here it has them: p(x | y) is the even mixture of p(g x | g y) over the group g of
+    :mod:`posterior.symmetry` that ``info`` names. Draws go through its elements in turn, at no extra cost,
+    and average over as many views of the same data.
+
     Args:
         flow: trained network; it is frozen here and put into evaluation mode.
         standardiser: between physical units and the network's.
@@ -65,6 +72,9 @@ class AmortizedPosterior:
         self._module = flow.eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
         self._flow: Flow = flow  # type: ignore[assignment]  # a module says nothing of its methods' types
         self.standardiser, self.info = standardiser, info
+        self._group = symmetry_group(
+            len(info.x_shape) - 1, info.y_channels, mirror=info.mirror, reverse=info.reverse
+        )
         self._device = next((value.device for value in flow.state_dict().values()), torch.device("cpu"))
 
     def sample(
@@ -134,12 +144,12 @@ class AmortizedPosterior:
         """
         models = _checked("x", x, self.info.x_shape, self._device, many=True)
         observation = self._observation(y)
-        z, logdet = self._flow.encode(self.standardiser.standardise_x(models), observation)
-        density = standard_normal_log_prob(z).double() + logdet.double()
+        terms = [self._log_density(g.of_x(models), g.of_y(observation)) for g in self._group]
+        density = torch.logsumexp(torch.stack(terms), 0) - math.log(len(terms))
         return (density + self.standardiser.log_volume(models[0, 0].numel())).cpu().numpy()
 
     def map(self, y: ArrayLike | Tensor, *, iterations: int = 200, learning_rate: float = 0.05) -> Floats:
-        r"""A mode of the posterior: the x of highest density that gradient ascent reaches from z near 0.
+        r"""A mode of the network's density: the x of highest density that ascent reaches from z near 0.
 
         .. math:: \max_z \; \log N(z; 0, I) - \log\lvert\det \partial x / \partial z\rvert
 
@@ -155,7 +165,7 @@ class AmortizedPosterior:
         Returns:
             (C, nx, nz) float32, physical units.
         """
-        observation = self._observation(y)
+        observation = self.standardiser.standardise_y(self._observation(y))
         # Beside zero, not at it: a reversible chain judges the error of a rebuilt input relative to its size.
         z = 0.01 * latents(0, 0, 1, self.info.x_shape).to(self._device)
         z.requires_grad_()
@@ -223,7 +233,13 @@ class AmortizedPosterior:
         return {"standardiser": self.standardiser.to_json(), "info": asdict(self.info)}
 
     def _observation(self, y: ArrayLike | Tensor) -> Tensor:
-        return self.standardiser.standardise_y(_checked("y", y, self.info.y_shape, self._device, many=False))
+        return _checked("y", y, self.info.y_shape, self._device, many=False)
+
+    def _log_density(self, x: Tensor, y: Tensor) -> Tensor:
+        """Log-density of the network in its own units, for x and y in physical ones; (B,) float64."""
+        u, v = self.standardiser.standardise_x(x), self.standardiser.standardise_y(y)
+        z, logdet = self._flow.encode(u, v)
+        return standard_normal_log_prob(z).double() + logdet.double()
 
     @torch.no_grad()
     def _chunks(
@@ -235,11 +251,18 @@ class AmortizedPosterior:
                 f"expected at least 1 sample and a batch of 1, got {num_samples} and {batch_size}"
             )
         observation = self._observation(y)
+        views = [self.standardiser.standardise_y(g.of_y(observation)) for g in self._group]
         for start in range(0, num_samples, batch_size):
             stop = min(start + batch_size, num_samples)
-            z = latents(seed, start, stop, self.info.x_shape).to(self._device)
-            x, _ = self._flow.decode(temperature * z, observation)
-            yield self.standardiser.restore_x(x).cpu().numpy()
+            z = temperature * latents(seed, start, stop, self.info.x_shape).to(self._device)
+            draws = torch.empty_like(z)
+            for element, (g, view) in enumerate(zip(self._group, views, strict=True)):
+                # Draw i goes through element i modulo their number, wherever chunks begin.
+                mine = slice((element - start) % len(views), None, len(views))
+                if len(z[mine]):
+                    x, _ = self._flow.decode(z[mine], view)
+                    draws[mine] = g.of_x(self.standardiser.restore_x(x))
+            yield draws.cpu().numpy()
 
 
 def _checked(

@@ -82,10 +82,13 @@ def _sample(config: RunConfig, out: Path, *, quiet: bool) -> None:
 def _report(config: RunConfig, out: Path, *, quiet: bool) -> None:
     from posterior.report import format_table, write_report
 
-    timings = read_timings(out)
+    start, timings = time.perf_counter(), read_timings(out)
     seconds = {f"seconds_{stage}": value for stage, value in timings.items() if stage != "report"}
-    seconds["seconds_total"] = sum(seconds.values())
     metrics = write_report(out, title=config.report.title, figures=config.report.figures, extra=seconds)
+    # The report cannot tell its own time before it is written.
+    metrics["seconds_report"] = time.perf_counter() - start
+    metrics["seconds_total"] = sum(seconds.values()) + metrics["seconds_report"]
+    write_atomic(out / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False).encode())
     if not quiet:
         say(format_table(metrics))
     say(f"report: {out / 'report.html'}")

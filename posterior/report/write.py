@@ -59,7 +59,7 @@ def write_report(
             ``config.toml`` if kept.
         title: Title of the report.
         figures: Pairs of each split but ``calibration`` that are drawn, from the weakest to the best.
-        extra: Numbers to enter into the metrics, such as ``seconds_total``.
+        extra: Numbers to enter into the metrics, such as the seconds of each stage.
 
     Returns:
         The metrics, as written to ``metrics.json``.

@@ -14,11 +14,7 @@ import torch
 from torch import Tensor
 
 from posterior.config import TrainConfig
-
-
-def scaled_channels(names: Sequence[str]) -> tuple[bool, ...]:
-    """Which channels of y follow x's amplitude: all but those whose name says "background"."""
-    return tuple("background" not in name.lower() for name in names)
+from posterior.symmetry import scaled_channels
 
 
 def augment(

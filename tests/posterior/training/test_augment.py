@@ -7,7 +7,8 @@ from collections import Counter
 import torch
 
 from posterior.config import TrainConfig
-from posterior.training.augment import augment, scaled_channels
+from posterior.symmetry import scaled_channels
+from posterior.training.augment import augment
 
 NAMES = ("migrated image", "Background squared slowness")
 
