@@ -1,8 +1,8 @@
 """Exact symmetries of a linear imaging problem: of its pairs, and so of its posterior.
 
 Data that are linear in x with noise relative to the signal turn with x's sign: (x, y) -> (-x, -y), but for
-what y says of the background. Sources and receivers that are spread symmetrically make a mirrored pair a pair. A
-prior that has the same symmetries, as one trained with these augmentations has, gives a posterior with
+what y says of the background. Sources and receivers that are spread symmetrically make a mirrored pair a
+pair. A prior with these symmetries, such as one trained with these augmentations has, gives a posterior with
 p(x | y) = p(g x | g y) for every element g of the group they generate.
 """
 
