@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physics.floating_point import kept_floating_point_state
 from physics.operators import KEEPING, Fields, Kind, Setting, compiled
 
 
@@ -130,8 +131,9 @@ class Propagator:
         """
         for name in clear:
             self._view(name)[...] = 0.0
-        function, arguments = self._call(kind, slot if kind in KEEPING else 0)
-        status = function(*arguments)
+        with kept_floating_point_state():
+            function, arguments = self._call(kind, slot if kind in KEEPING else 0)
+            status = function(*arguments)
         if status != 0:
             raise RuntimeError(f"the compiled operator {kind!r} returned status {status}")
 

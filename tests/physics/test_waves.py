@@ -137,3 +137,10 @@ def test_migration_puts_a_scatterer_where_it_is():
     image[:, :8] = 0.0
     peak = np.unravel_index(image.argmax(), image.shape)
     assert np.abs(np.subtract(peak, (30, 22))).max() <= 1
+
+
+def test_modelling_leaves_subnormal_numbers_alone():
+    model, survey, wavelet = rough_setting("float32")
+    ForwardOperator(model, survey).forward(wavelet)
+    assert np.float64(5e-324) * np.ones(1) != 0.0
+    assert np.float32(1e-38) * np.float32(0.01) * np.ones(1, np.float32) != 0.0
