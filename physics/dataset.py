@@ -42,7 +42,7 @@ class DatasetWriter:
 
     Raises:
         ValueError: If the folder holds another dataset or other files.
-        RuntimeError: If another process writes to the folder.
+        BlockingIOError: If another process writes to the folder.
 
     Example:
         >>> with DatasetWriter(folder, config, count=64) as writer:  # doctest: +SKIP
@@ -220,7 +220,7 @@ def rebuild_manifest(folder: str | Path) -> int:
 
     Raises:
         ValueError: If the folder holds no dataset.
-        RuntimeError: If another process writes to the folder.
+        BlockingIOError: If another process writes to the folder.
     """
     folder = Path(folder)
     config_hash = read_header(folder / HEADER)["config_hash"]

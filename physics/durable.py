@@ -18,7 +18,7 @@ def acquire_lock(path: Path) -> BinaryIO:
         file.seek(0)
         owner = file.read().decode(errors="replace").strip()
         file.close()
-        raise RuntimeError(
+        raise BlockingIOError(
             f"expected to be the only writer of {path.parent}, but {owner} is writing to it"
         ) from None
     file.truncate(0)

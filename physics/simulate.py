@@ -105,7 +105,7 @@ class PairSimulator:
         """Make the pairs of a shard and encode them; a draw that fails is left out and named.
 
         Raises:
-            RuntimeError: If every draw fails.
+            PhysicsError: If every draw fails.
         """
         pairs, failed = [], []
         for index in draws:
@@ -115,7 +115,7 @@ class PairSimulator:
             except (DrawError, NonFiniteError, DispersionError) as error:
                 failed.append(Failure(index, str(error)))
         if not pairs:
-            raise RuntimeError(
+            raise PhysicsError(
                 f"all draws from {draws.start} to {draws.stop - 1} failed, the first with: {failed[0].error}"
             )
         data = encode_shard(pairs, failed, config=self.config, first=draws.start, weights=self.weights)
@@ -197,8 +197,8 @@ def simulate(
 
     Raises:
         ValueError: If the folder holds another run, or the configuration cannot be simulated.
-        RuntimeError: If another process writes to the folder, a worker dies, or all draws of a shard fail.
-        OSError: If the disk is full.
+        PhysicsError: If all draws of a shard fail.
+        OSError: If another process writes to the folder, a worker dies, or the disk is full.
 
     Example:
         >>> simulate(config, "runs/demo/train", count=1600, workers=2)  # doctest: +SKIP

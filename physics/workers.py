@@ -55,7 +55,7 @@ def run_tasks(
         Each task with its result, in the order in which they finish.
 
     Raises:
-        RuntimeError: If a worker dies.
+        ChildProcessError: If a worker dies.
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -64,7 +64,7 @@ def run_tasks(
         try:
             yield from _as_completed(pool, work, tasks, window=workers)
         except BrokenProcessPool as error:
-            raise RuntimeError(
+            raise ChildProcessError(
                 "a worker process died, perhaps for lack of memory; finished shards are kept, "
                 "run again with fewer workers to go on"
             ) from error

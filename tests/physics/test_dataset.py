@@ -377,7 +377,7 @@ class TestOneWriter:
         with (
             DatasetWriter(folder, CONFIG, count=COUNT, shard_size=SIZE),
             pytest.raises(
-                RuntimeError, match=f"the only writer of .*, but process {os.getpid()} on .* is writing"
+                BlockingIOError, match=f"the only writer of .*, but process {os.getpid()} on .* is writing"
             ),
         ):
             fill(folder)
@@ -389,7 +389,7 @@ class TestOneWriter:
         process = context.Process(target=_hold, args=(folder, ready))
         process.start()
         assert ready.wait(60)
-        with pytest.raises(RuntimeError, match=f"process {process.pid} on"):
+        with pytest.raises(BlockingIOError, match=f"process {process.pid} on"):
             fill(folder)
         process.kill()
         process.join()

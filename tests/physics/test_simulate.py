@@ -21,6 +21,7 @@ import scipy.ndimage
 
 from physics.config import LayeredPriorConfig, PairConfig, PatchPriorConfig, SurveyConfig
 from physics.dataset import verify
+from physics.errors import PhysicsError
 from physics.jit_locks import clear_stale_locks
 from physics.linear import BornOperator
 from physics.manifest import read_manifest
@@ -182,7 +183,7 @@ class TestFailedDraws:
     def test_of_a_whole_shard_stop_the_run(self) -> None:
         simulator = PairSimulator(TINY, prior=Constant(np.full(SHAPE, 2000.0)))
         with pytest.raises(
-            RuntimeError, match="all draws from 4 to 5 failed, the first with: expected an earth"
+            PhysicsError, match="all draws from 4 to 5 failed, the first with: expected an earth"
         ):
             simulator.shard(range(4, 6))
 
