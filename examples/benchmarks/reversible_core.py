@@ -5,12 +5,11 @@ Run: OMP_NUM_THREADS=2 python examples/benchmarks/reversible_core.py
 
 from __future__ import annotations
 
-import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -115,7 +114,7 @@ def seconds(steps: int = 8, size: int = 64, rounds: int = 7) -> dict[str, Any]:
 def peak_megabytes(memory: str, steps: int) -> float:
     """Growth of the peak resident memory by two training steps, in a process of its own."""
     code = f"import reversible_core as r; print(r.resident_growth({memory!r}, {steps}))"
-    folder = os.path.dirname(os.path.abspath(__file__))
+    folder = Path(__file__).resolve().parent
     return float(
         subprocess.run(
             [sys.executable, "-c", code], cwd=folder, capture_output=True, check=True, text=True
@@ -128,10 +127,17 @@ def resident_growth(memory: str, steps: int) -> float:
     net, (x, c) = network(memory, steps=steps, hidden=64), data(4, 128)
     small = data(1, 8)
     backward(net, *small)  # libraries and gradients are there before the measurement
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident now
+    before = resident("VmRSS")
     for _ in range(2):
         backward(net, x, c)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (resident("VmHWM") - before) / 1024
+
+
+def resident(field: str) -> int:
+    """Kilobytes of this process's memory by the kernel's count: VmRSS now, VmHWM at its peak (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 if __name__ == "__main__":
