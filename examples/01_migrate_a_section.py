@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 from physics import Acquisition, BornOperator, EarthModel, ForwardOperator, dot_test, load_model, ricker
 from physics.preprocess import DepthWeight, WaterMute
 from posterior.plots import ImageAxes
 from posterior.plots.image_axes import symmetric_limits
-from posterior.plots.style import SIGNED, new_figure, save
+from posterior.plots.style import SIGNED, new_figure, save, styled
 
 SPACING = (15.0, 15.0)
 
@@ -28,7 +29,7 @@ def main(folder: Path) -> None:
     m0 = gaussian_filter(m, [150.0 / h for h in SPACING], mode="nearest")
     true, background = EarthModel(m**-0.5, SPACING), EarthModel(m0**-0.5, SPACING)
 
-    nt, dt = 1001, 0.002
+    nt, dt = 1501, 0.002
     wavelet = ricker(f0=10.0, dt=dt, nt=nt)
     survey = Acquisition.surface(true.extent, 12, 120, source_depth=20.0, receiver_depth=20.0, dt=dt, nt=nt)
     J = BornOperator(background, survey, wavelet=wavelet, subsample=4, keep_wavefields=True)
@@ -41,16 +42,21 @@ def main(folder: Path) -> None:
     full, direct = (ForwardOperator(model, survey).forward(wavelet) for model in (true, background))
     correlation = np.corrcoef(born.ravel(), (full - direct).ravel())[0, 1]
     print(f"scattered data, nonlinear against Born: correlation {correlation:.2f}")
-    mute = WaterMute(m.shape, SPACING, depth=60.0, taper=60.0)
-    rtm = (DepthWeight(m.shape, power=1.0) @ mute).forward(J.adjoint(born))
-
-    figure = new_figure("double", 7.0)
-    axes, sections = ImageAxes(SPACING), {"Perturbation of squared slowness": dm, "Migrated image": rtm}
-    for ax, (title, section) in zip(figure.subplots(1, 2), sections.items(), strict=True):
-        axes.show(ax, section, limits=symmetric_limits(section), cmap=SIGNED)
-        ax.set_title(title)
+    mute = WaterMute(m.shape, SPACING, depth=150.0, taper=150.0)
+    rtm = (DepthWeight(m.shape, power=2.0) @ mute).forward(J.adjoint(born))
+    figure = draw({"Perturbation of squared slowness": dm, "Migrated image": rtm})
     for path in save(figure, folder / "migrated_section"):
         print(path)
+
+
+@styled
+def draw(sections: dict[str, np.ndarray]) -> Figure:
+    """Draw sections side by side, each clipped at its own 98th percentile."""
+    figure = new_figure("double", 7.0)
+    for ax, (title, section) in zip(figure.subplots(1, 2), sections.items(), strict=True):
+        ImageAxes(SPACING).show(ax, section, limits=symmetric_limits(section), cmap=SIGNED)
+        ax.set_title(title)
+    return figure
 
 
 if __name__ == "__main__":
