@@ -290,8 +290,8 @@ class TestCompilerLocks:
 
 
 RUN = """
-import json, sys
-from pathlib import Path
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit it ignored
 from pydantic import TypeAdapter
 from physics.config import PairConfig
 from physics.simulate import simulate
