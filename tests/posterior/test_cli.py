@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from posterior.cli import main
+from physics import registry
+from posterior.cli import commands, main
 from posterior.cli.commands import DEMO
-from posterior.cli.config import claim, load, parse, to_tree
+from posterior.cli.config import RunConfig, claim, load, parse, to_tree
 
 BAD = {
     "unknown section": ("foo=1", "foo: no such setting"),
@@ -101,3 +102,25 @@ def test_posterior_imports_without_devito() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "True"
+
+
+def test_demo_goes_on_without_the_earth_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unavailable(name: str) -> None:
+        raise registry.ModelUnavailable(f"no copy of {name}, and no download")
+
+    seen = {}
+
+    def stage(config: RunConfig, out: Path, *, quiet: bool) -> None:
+        seen[out] = config
+
+    monkeypatch.setattr(registry, "load_model", unavailable)
+    monkeypatch.setattr(commands, "STAGES", {"simulate": stage})
+    assert main(["demo", "--out", str(tmp_path / "run")]) == 0
+    assert "going on with layered synthetic models instead of Marmousi" in capsys.readouterr().err
+    config = seen[tmp_path / "run"]
+    assert config.prior.kind == "layered"
+    # No split asks for a region of a model that is not there.
+    assert {config.pairs(split).prior for split in config.splits} == {config.prior}
+    assert load(tmp_path / "run" / "config.toml", []) == config
