@@ -119,9 +119,9 @@ class ConditionalFlow(nn.Module):
         """h(y), evaluated once for each y, for every sample of ``like``."""
         batch, sizes = like.shape[0], tuple(like.shape[2:])
         if y.shape[2:] != like.shape[2:] or len(y) not in (1, batch):
-            expected = f"(1 or {batch}, K, {', '.join(map(str, sizes))})"
+            expected = ", ".join((f"1 or {batch}", "K", *map(str, sizes)))
             raise ValueError(
-                f"expected y of shape {expected} beside {tuple(like.shape)}, got {tuple(y.shape)}"
+                f"expected y of shape ({expected}) beside {tuple(like.shape)}, got {tuple(y.shape)}"
             )
         c = self.summary(y)
         return c.expand(batch, *c.shape[1:]) if len(y) == 1 else c

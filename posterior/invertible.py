@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-AXES = {1: ("nx",), 2: ("nx", "nz"), 3: ("nx", "ny", "nz")}
-"""Names of the spatial axes by dimension; depth comes last."""
+from posterior.replay import generator_state, replayed, same_state
+
+AXES = {0: (), 1: ("nx",), 2: ("nx", "nz"), 3: ("nx", "ny", "nz")}
+"""Names of the spatial axes by dimension; depth comes last. Without any, images are vectors (B, C)."""
 
 Transform = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+Trace = tuple[Any, ...]
+"""What a layer keeps of a call for its reverse step: nested tuples of tensors, often empty."""
 
 
 class ReverseStep(NamedTuple):
@@ -38,12 +42,20 @@ class Invertible(nn.Module, ABC):
     **To write a layer**: implement ``forward`` and ``inverse``. Both return the log-determinant of *their
     own* direction, shape (B,), so the two sum to zero. Keep no state between calls. ``reverse_step`` and
     ``reverse_step_inverse`` work as inherited at the cost of one more evaluation; override both where the
-    inverse and the gradient can share work. A layer that draws random numbers must draw the same ones in both
-    directions.
+    inverse and the gradient can share work, and ``record`` where a little memory saves much of it. A layer
+    that draws random numbers must draw the same ones in both directions.
 
     Shapes:
-        x, z: (B, C, nx), (B, C, nx, nz) or (B, C, nx, ny, nz). c: (B, K, ...) or None. logdet: (B,).
+        x, z: (B, C), (B, C, nx), (B, C, nx, nz) or (B, C, nx, ny, nz). c: (B, K, ...) or None. logdet: (B,).
     """
+
+    draws_random: ClassVar[bool] = True
+    """Whether a call may draw random numbers; False spares watching the generator."""
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the next call must see the whole batch at once: its statistics initialise the layer."""
+        return False
 
     @abstractmethod
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -53,7 +65,36 @@ class Invertible(nn.Module, ABC):
     def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map z to (x, log|det dx/dz|), the inverse of :meth:`forward` under the same condition."""
 
-    def reverse_step(self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor) -> ReverseStep:
+    def unrolled(self) -> Sequence[Invertible]:
+        """The layers, in order, as which a chain may walk this one; itself, unless it is a chain."""
+        return [self]
+
+    def record(
+        self, x: Tensor, c: Tensor | None = None, *, inverse: bool = False, keep: bool = False
+    ) -> tuple[Tensor, Tensor, Trace]:
+        """Call :meth:`forward` or :meth:`inverse` and return what the reverse step should know of the call.
+
+        As inherited that is the state of the random generators, where the call drew from them.
+
+        Args:
+            x: The input of that direction.
+            c: The condition.
+            inverse: Call :meth:`inverse`.
+            keep: Keep tensors that spare the reverse step part of its work.
+
+        Returns:
+            (output, log-determinant, trace).
+        """
+        call = self.inverse if inverse else self.forward
+        if not self.draws_random:
+            return *call(x, c), ()
+        before = generator_state(x.device)
+        out, logdet = call(x, c)
+        return out, logdet, () if same_state(before, generator_state(x.device)) else before
+
+    def reverse_step(
+        self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor, trace: Trace = ()
+    ) -> ReverseStep:
         """Rebuild the input of :meth:`forward` from its output and differentiate, in one step.
 
         Args:
@@ -61,19 +102,34 @@ class Invertible(nn.Module, ABC):
             c: The condition; its gradient is computed only when ``c.requires_grad``.
             grad_z: Gradient of the loss with respect to z, shape of z.
             grad_logdet: Gradient of the loss with respect to the log-determinant, shape (B,).
+            trace: What :meth:`record` returned beside z; without it nothing random may have been drawn.
         """
-        return _invert_and_recompute(self, (self.inverse, self.forward), (z, c), (grad_z, grad_logdet))
+        with replayed(trace, z.device):
+            return _invert_and_recompute(self, (self.inverse, self.forward), (z, c), (grad_z, grad_logdet))
 
     def reverse_step_inverse(
-        self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor
+        self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor, trace: Trace = ()
     ) -> ReverseStep:
         """Rebuild the input z of :meth:`inverse` from its output x and differentiate: the mirrored step."""
-        return _invert_and_recompute(self, (self.forward, self.inverse), (x, c), (grad_x, grad_logdet))
+        with replayed(trace, x.device):
+            return _invert_and_recompute(self, (self.forward, self.inverse), (x, c), (grad_x, grad_logdet))
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:
     """Parameters that need a gradient, each once, in the order of ``module.parameters()``."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+    found: dict[int, nn.Parameter] = {}
+    _collect(module, found)
+    return list(found.values())
+
+
+def _collect(module: nn.Module, found: dict[int, nn.Parameter]) -> None:
+    # nn.Module.parameters() builds every name; this runs for every layer at every step.
+    for parameter in module._parameters.values():
+        if parameter is not None and parameter.requires_grad:
+            found[id(parameter)] = parameter
+    for child in module._modules.values():
+        if child is not None:
+            _collect(child, found)
 
 
 def vector_jacobian(
@@ -92,6 +148,15 @@ def per_sample(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (like.ndim - 1))
 
 
+def channels_last(image: Tensor) -> Tensor:
+    """The image in the one layout that conditioners see, channels innermost; a copy only where it is not.
+
+    Convolutions run fastest so, and a layer that draws random numbers in the order of memory, such as
+    dropout, draws the same ones for an image however that came about.
+    """
+    return image.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
 def check_image(name: str, image: Tensor, channels: int, ndim: int) -> None:
     """Raise a ValueError unless ``image`` has shape (B, channels, and ``ndim`` spatial axes)."""
     if image.ndim != ndim + 2 or image.shape[1] != channels:
@@ -99,10 +164,10 @@ def check_image(name: str, image: Tensor, channels: int, ndim: int) -> None:
         raise ValueError(f"expected {name} of shape ({expected}), got {tuple(image.shape)}")
 
 
-def check_ndim(ndim: int) -> None:
-    """Raise a ValueError unless there are one, two or three spatial axes."""
-    if ndim not in AXES:
-        raise ValueError(f"expected ndim 1, 2 or 3, got {ndim}")
+def check_ndim(ndim: int, *, vectors: bool = False) -> None:
+    """Raise a ValueError unless there are one to three spatial axes, or none where vectors are welcome."""
+    if ndim not in AXES or not (ndim or vectors):
+        raise ValueError(f"expected ndim 1, 2 or 3{', or 0 for vectors' if vectors else ''}, got {ndim}")
 
 
 def _invert_and_recompute(

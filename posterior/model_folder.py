@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -31,7 +32,11 @@ CONFIG, WEIGHTS, SUMS = "config.json", "weights.safetensors", "SHA256SUMS"
 
 def model_files(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, bytes]:
     """The bytes of each file of a model folder; equal models give equal bytes."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    # Copies: safetensors refuses two names for one tensor, as shared layers have.
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+    }
     text = json.dumps({"schema": SCHEMA} | dict(config), indent=1, sort_keys=True)
     files = {CONFIG: text.encode(), WEIGHTS: safetensors.torch.save(tensors)}
     return files | {SUMS: _sums(files)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -26,9 +26,9 @@ def same_state(first: GeneratorState, second: GeneratorState) -> bool:
 
 
 @contextmanager
-def replayed(state: GeneratorState | None, device: torch.device) -> Iterator[None]:
-    """Draw again what was drawn from ``state`` on, then leave the generators as they were; None: no-op."""
-    if state is None:
+def replayed(state: GeneratorState, device: torch.device) -> Iterator[None]:
+    """Draw again what was drawn from ``state`` on, then leave the generators as they were; (): no-op."""
+    if not state:
         yield
         return
     devices = [] if device.type == "cpu" else [device]
@@ -48,3 +48,10 @@ def autocast_like_now(device: torch.device) -> torch.autocast:
     return torch.autocast(
         kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), cache_enabled=False
     )
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """A context without autocast: the arithmetic of the state keeps its precision."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -12,19 +12,75 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, final, get_args
+from typing import Literal, cast, final, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from posterior.drift import DriftGuard, fingerprint
+from posterior.drift import DriftGuard
 from posterior.invertible import Invertible, trainable
-from posterior.replay import GeneratorState, autocast_like_now, generator_state, replayed, same_state
+from posterior.walk import Chain, Step, Walk
 
-Memory = Literal["invert", "checkpoint", "store"]
+MemoryMode = Literal["invert", "checkpoint", "store"]
+
+
+@final
+@dataclass(frozen=True)
+class Memory:
+    """What a chain keeps for its backward pass.
+
+    Args:
+        mode: "invert" keeps the output and rebuilds the rest: about 4/3 of the multiplications of "store",
+            memory of one layer. "checkpoint" keeps the input of every direct member, which is evaluated
+            again: memory grows by one image a member. "store" keeps everything, plain autograd; the only
+            one that allows second derivatives.
+        keep: Under "invert", keep what spares each layer part of its work (of a coupling, the scale and
+            shift): memory grows by one image a coupling, and its conditioner's last layer is evaluated once.
+        anchor_every: Under "invert", keep the image before every so many layers, so that drift starts again
+            there; 0 for never.
+        chunk: Under "invert", samples of the batch that go through the chain together; 0 for all. The
+            hidden activations of a conditioner shrink with it.
+        drift_tolerance: Relative error of the rebuilt input above which "invert" warns.
+
+    Raises:
+        ValueError: If the mode is unknown or a number negative.
+    """
+
+    mode: MemoryMode = "invert"
+    keep: bool = False
+    anchor_every: int = 0
+    chunk: int = 0
+    drift_tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(MemoryMode):
+            raise ValueError(f'expected memory "invert", "checkpoint" or "store", got {self.mode!r}')
+        for name in ("anchor_every", "chunk", "drift_tolerance"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")
+
+    def walk(
+        self, steps: Sequence[Step], guard: DriftGuard, *, inverse: bool, moves_condition: bool = False
+    ) -> Walk:
+        """One call under these options."""
+        whole = any(step.layer.needs_whole_batch for step in steps)
+        return Walk(
+            tuple(steps),
+            tuple(trainable(step.layer) for step in steps),
+            inverse,
+            guard,
+            moves_condition,
+            keep=self.keep,
+            anchor_every=self.anchor_every,
+            chunk=0 if whole else self.chunk,
+        )
+
+
+MemoryLike = MemoryMode | Memory
+"""A mode, or a mode with its options."""
 
 
 @final
@@ -33,23 +89,14 @@ class Sequential(Invertible):
 
     .. math:: z = f_n(\cdots f_1(x; c) \cdots; c), \qquad \log|\det| = \sum_i \log|\det_i|
 
-    What is kept for the backward pass is the choice of ``memory``:
-
-    * ``"invert"``: the output. Inputs are rebuilt; about 4/3 of the multiplications of "store", memory of one
-      layer.
-    * ``"checkpoint"``: the input of every direct member, which is evaluated again. Memory grows by one image
-      a member.
-    * ``"store"``: everything, plain autograd. The only one that allows second derivatives through "invert"'s
-      layers.
-
-    The choice acts wherever gradients are enabled, in training and in evaluation mode. All three give the
-    same gradients, with dropout, autocast, frozen or shared parameters too. Members that are chains
-    themselves are walked as part of this one under "invert"; otherwise they follow their own choice.
+    What is kept for the backward pass is the choice of ``memory``. It acts wherever gradients are enabled, in
+    training and in evaluation mode. All modes give the same gradients, with dropout, autocast, frozen or
+    shared parameters too. Members that are chains themselves are walked as part of this one under "invert";
+    otherwise they follow their own choice.
 
     Args:
         layers: At least one layer.
-        memory: "invert", "checkpoint" or "store".
-        drift_tolerance: Relative error of the rebuilt input above which "invert" warns (see :attr:`drift`).
+        memory: A mode, or a :class:`Memory` with more to choose.
 
     Shapes:
         x, z: as the layers take and give them. c: handed to every layer, or None. logdet: (B,).
@@ -58,18 +105,14 @@ class Sequential(Invertible):
         ValueError: If there is no layer, an unknown memory mode, or a layer with running statistics.
     """
 
-    def __init__(
-        self, layers: Iterable[Invertible], memory: Memory = "invert", *, drift_tolerance: float = 1e-3
-    ) -> None:
+    def __init__(self, layers: Iterable[Invertible], memory: MemoryLike = "invert") -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.memory = memory
-        self._guard = DriftGuard(drift_tolerance)
+        self.memory = as_memory(memory)
+        self._guard = DriftGuard(self.memory.drift_tolerance)
         if not self.layers:
             raise ValueError("expected at least one layer, got none")
-        if memory not in get_args(Memory):
-            raise ValueError(f'expected memory "invert", "checkpoint" or "store", got {memory!r}')
-        _refuse_running_statistics(self)
+        refuse_running_statistics(self)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply every layer, first to last."""
@@ -78,6 +121,15 @@ class Sequential(Invertible):
     def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Undo every layer, last to first."""
         return self._apply_chain(z, c, inverse=True)
+
+    def unrolled(self) -> Sequence[Invertible]:
+        """The layers of this chain and of the chains in it, in order."""
+        return [leaf for layer in self._members() for leaf in layer.unrolled()]
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether any layer must see the whole batch."""
+        return any(layer.needs_whole_batch for layer in self._members())
 
     @property
     def drift(self) -> float | None:
@@ -88,104 +140,31 @@ class Sequential(Invertible):
         return self._guard.latest
 
     def _apply_chain(self, x: Tensor, c: Tensor | None, *, inverse: bool) -> tuple[Tensor, Tensor]:
-        if self.memory == "invert" and torch.is_grad_enabled():
-            run = _Run(tuple(_leaves(self)), inverse=inverse, guard=self._guard)
-            return _Chain.apply(run, x, c, *trainable(self))
+        if self.memory.mode == "invert" and torch.is_grad_enabled():
+            walk = self.memory.walk([Step(leaf) for leaf in self.unrolled()], self._guard, inverse=inverse)
+            z, logdet = Chain.apply(walk, x, c, *walk.parameters())
+            return z, logdet
         logdet = x.new_zeros(x.shape[0])
-        members = cast("tuple[Invertible, ...]", tuple(self.layers))
-        for layer in reversed(members) if inverse else members:
+        for layer in reversed(self._members()) if inverse else self._members():
             call = layer.inverse if inverse else layer
-            if self.memory == "checkpoint" and torch.is_grad_enabled():
+            if self.memory.mode == "checkpoint" and torch.is_grad_enabled():
                 x, change = checkpoint(call, x, c, use_reentrant=False)
             else:
                 x, change = call(x, c)
             logdet = logdet + change
         return x, logdet
 
-
-@dataclass(frozen=True)
-class _Run:
-    """One call of a chain: what the backward pass needs besides tensors."""
-
-    layers: tuple[Invertible, ...]
-    inverse: bool
-    guard: DriftGuard
-
-    def ahead(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor, list[GeneratorState | None]]:
-        """Evaluate the layers; remember the generators' state before each that drew random numbers."""
-        logdet = x.new_zeros(x.shape[0])
-        states: list[GeneratorState | None] = []
-        now = generator_state(x.device)
-        for layer in reversed(self.layers) if self.inverse else self.layers:
-            x, change = layer.inverse(x, c) if self.inverse else layer(x, c)
-            logdet = logdet + change
-            before, now = now, generator_state(x.device)
-            states.append(None if same_state(before, now) else before)
-        return x, logdet, states
-
-    def back(
-        self, out: Tensor, c: Tensor | None, grads: tuple[Tensor, Tensor], states: list[GeneratorState | None]
-    ) -> tuple[Tensor, Tensor, Tensor | None, dict[nn.Parameter, Tensor]]:
-        """Walk from the output to the input; gradients of c and of shared parameters add up on the way."""
-        grad, grad_logdet = grads
-        grad_c: Tensor | None = None
-        found: dict[nn.Parameter, Tensor] = {}
-        layers = self.layers if self.inverse else self.layers[::-1]
-        for layer, state in zip(layers, reversed(states), strict=True):
-            step = layer.reverse_step_inverse if self.inverse else layer.reverse_step
-            with replayed(state, out.device):
-                out, grad, more_c, more = step(out, c, grad, grad_logdet)
-            if more_c is not None:
-                # The sum is kept in the state's precision, in memory of its own.
-                grad_c = more_c.to(grad.dtype, copy=True) if grad_c is None else grad_c.add_(more_c)
-            for parameter, value in zip(trainable(layer), more, strict=True):
-                if value is not None:
-                    found[parameter] = found[parameter] + value if parameter in found else value
-        return out, grad, grad_c, found
+    def _members(self) -> Sequence[Invertible]:
+        return cast("Sequence[Invertible]", self.layers)
 
 
-@final
-class _Chain(torch.autograd.Function):
-    """The whole chain as one node of the graph: (x, c, parameters) -> (z, logdet)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, run: _Run, x: Tensor, c: Tensor | None, *parameters: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.run, ctx.autocast = run, autocast_like_now(x.device)
-        with autocast_like_now(x.device):
-            out, logdet, ctx.states = run.ahead(x, c)
-        # Parameters cost nothing here; saving them lets autograd notice an in-place change before the
-        # backward pass.
-        ctx.save_for_backward(out, c, fingerprint(x), *parameters)
-        return out, logdet
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                'memory="invert" gives first derivatives only, and create_graph=True asks for second ones: '
-                'build the network with memory="store"'
-            )
-        out, c, true, *parameters = ctx.saved_tensors
-        with ctx.autocast:
-            x, grad_x, grad_c, found = ctx.run.back(out, c, (grads[0], grads[1]), ctx.states)
-            ctx.run.guard.observe(true, fingerprint(x))
-        if grad_c is not None:
-            grad_c = grad_c.to(c.dtype)
-        return None, grad_x, grad_c, *(found.get(parameter) for parameter in parameters)
+def as_memory(memory: MemoryLike) -> Memory:
+    """A mode with its default options, or the options as they are."""
+    return memory if isinstance(memory, Memory) else Memory(memory)
 
 
-def _leaves(chain: Sequential) -> Iterator[Invertible]:
-    """The layers of a chain and of the chains in it, in order."""
-    for layer in cast("tuple[Invertible, ...]", tuple(chain.layers)):
-        if isinstance(layer, Sequential):
-            yield from _leaves(layer)
-        else:
-            yield layer
-
-
-def _refuse_running_statistics(module: nn.Module) -> None:
+def refuse_running_statistics(module: nn.Module) -> None:
+    """Raise a ValueError if some part of ``module`` remembers statistics of what it saw."""
     for name, _ in module.named_buffers():
         if name.endswith("running_mean"):
             raise ValueError(

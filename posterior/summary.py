@@ -6,12 +6,17 @@ import math
 from itertools import pairwise
 from typing import final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from posterior.conditioners import convolution, feature_dropout, zero_initialised
-from posterior.invertible import check_image, check_ndim
+from posterior.conditioners import (
+    convolution,
+    cut_to_size,
+    feature_dropout,
+    pad_to_multiple,
+    zero_initialised,
+)
+from posterior.invertible import channels_last, check_image, check_ndim
 from posterior.layers.squeeze import depth_to_space, space_to_depth
 
 
@@ -69,17 +74,14 @@ class UNet(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """Return c = h(y)."""
         check_image("y", y, self.in_channels, self.ndim)
-        h = self.stem(space_to_depth(_pad_to_multiple(y, 2**self.levels)))
+        h = self.stem(space_to_depth(pad_to_multiple(y, 2**self.levels)))
         skips = []
         for level, block in enumerate(self.encoder):
             h = block(h if level == 0 else self.down[level - 1](h))
             skips.append(h)
         for level in reversed(range(self.levels - 1)):
             h = self.decoder[level](skips[level] + depth_to_space(self.up[level](h)))
-        c = depth_to_space(self.head(h))
-        for axis, size in enumerate(y.shape[2:], start=2):
-            c = c.narrow(axis, 0, size)
-        return c
+        return cut_to_size(depth_to_space(self.head(h)), y)
 
 
 @final
@@ -129,9 +131,7 @@ class ConditionPyramid(nn.Module):
 
     def forward(self, c: Tensor) -> list[Tensor]:
         """Return the condition at every scale, finest first."""
-        # Channels-last, whatever came: the flow's state is, and convolutions on a CPU run several times
-        # faster.
-        c = c.movedim(1, -1).contiguous().movedim(-1, 1)
+        c = channels_last(c)
         levels: list[Tensor] = []
         for convolve in self.down:
             levels.append(convolve(F.silu(levels[-1]) if levels else c))
@@ -140,13 +140,3 @@ class ConditionPyramid(nn.Module):
 
 def _norm(channels: int) -> nn.Module:
     return nn.GroupNorm(math.gcd(channels, 8), channels)
-
-
-def _pad_to_multiple(y: Tensor, factor: int) -> Tensor:
-    """Repeat the last cells of every axis until ``factor`` divides its size."""
-    excess = [-size % factor for size in y.shape[2:]]
-    for axis, extra in enumerate(excess, start=2):
-        if extra:
-            last = y.narrow(axis, y.shape[axis] - 1, 1)
-            y = torch.cat((y, last.expand(*y.shape[:axis], extra, *y.shape[axis + 1 :])), axis)
-    return y

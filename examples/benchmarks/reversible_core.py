@@ -17,7 +17,7 @@ from record import record
 from torch import Tensor
 
 from posterior import ConditionalGlow
-from posterior.layers.coupling import AffineCoupling
+from posterior.layers.coupling import Coupling
 
 MODES = ("store", "checkpoint", "invert")
 
@@ -67,7 +67,7 @@ def evaluations() -> float:
         nonlocal calls
         calls += 1
 
-    couplings = [module for module in net.modules() if isinstance(module, AffineCoupling)]
+    couplings = [module for module in net.modules() if isinstance(module, Coupling)]
     for coupling in couplings:
         coupling.conditioner.register_forward_hook(count)
     backward(net, *data(2, 32))

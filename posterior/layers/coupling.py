@@ -1,62 +1,61 @@
-"""Affine coupling: half of the channels is scaled and shifted, given the other half and the condition."""
+"""Coupling: half of the channels is changed, given the other half and the condition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from posterior.conditioners import ConditionerFactory
-from posterior.invertible import (
-    Invertible,
-    ReverseStep,
-    check_image,
-    check_ndim,
-    per_sample,
-    trainable,
-    vector_jacobian,
-)
+from posterior.invertible import Invertible, ReverseStep, Trace, channels_last, check_image, check_ndim
+from posterior.layers.elementwise import Affine, Elementwise, Parameters, Undone
+from posterior.linearise import DataConditioner, linearise
+from posterior.replay import generator_state, replayed, same_state
 
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor]
+Undo = Callable[[Tensor, Parameters, Tensor, Tensor], Undone]
 
 
 @final
-class AffineCoupling(Invertible):
-    r"""Scale and shift part a of the channels by a function of part b and of the condition.
+class Coupling(Invertible):
+    r"""Change part a of the channels, cell by cell, by functions that part b and the condition choose.
 
     .. math::
-        z_a = s \odot x_a + t, \quad z_b = x_b, \quad (r, t) = g(x_b, c), \quad
-        s = s_0 + (s_1 - s_0)\,\sigma(r), \qquad \log|\det| = \sum \log s
+        z_a = f(x_a; p), \quad z_b = x_b, \quad p = g(x_b, c), \qquad
+        \log|\det| = \sum \log |\partial f / \partial x_a|
 
-    The scale is bounded, so the inverse stays well conditioned: one layer amplifies by at most 1 / s_0. A
-    conditioner whose last layer starts at zero makes the layer the identity when s_0 and s_1 lie
-    symmetrically about 1. Since z_b = x_b, one evaluation of g serves the inverse and the gradient in
-    :meth:`reverse_step`.
+    f is an affine function (Real NVP, Glow), a shift (NICE) or a spline: ``transform``. Since z_b = x_b, one
+    evaluation of g serves the inverse and the gradient in :meth:`reverse_step`; where p was kept from the
+    call, g's last layer is not evaluated again.
 
     Args:
-        channels: Number of channels C. Part a has ceil(C/2) of them; with C = 1 all depends on the condition.
+        channels: Number of channels C.
         cond_channels: Number of channels K of the condition; 0 for none.
-        conditioner: Builds g from its number of input channels (of x_b, then K) and of output channels (twice
-            those of x_a).
-        bounds: (s_0, s_1), 0 < s_0 < s_1.
+        conditioner: Builds g from its number of input channels (of x_b, then K) and of output channels. Any
+            module will do; one that starts at zero makes an affine layer start as the identity. A
+            :class:`~posterior.linearise.DataConditioner` receives x_b and c apart, c of any shape (B, ...).
+        transform: The family of f.
+        fixed: Number of channels of part b, C // 2 by default; with 0 all depends on the condition.
         swap: Let part a be the last channels rather than the first.
-        ndim: Number of spatial axes, 1 to 3.
+        dtype: Precision in which g runs, such as ``torch.bfloat16``; the state keeps its own. None: as it
+            comes.
+        ndim: Number of spatial axes, 1 to 3; 0 for vectors.
 
     Shapes:
         x, z: (B, C, ...). c: (B, K, ...), the size of x. logdet: (B,).
 
     Raises:
-        ValueError: If the bounds are not ordered, or if one channel has no condition to depend on.
+        ValueError: If no channel is left to change, or none and no condition to depend on.
 
     Source:
-        Dinh et al., Density estimation using Real NVP, ICLR 2017, eq. (7); with a condition: Ardizzone et
-        al., 2019, fig. 2; the bounded scale: Kingma and Dhariwal's Glow code.
+        Dinh et al., Density estimation using Real NVP, ICLR 2017, section 3; with a condition: Ardizzone et
+        al., Guided image generation with conditional invertible neural networks, 2019, fig. 2.
 
     Example:
         >>> from posterior.conditioners import ResidualConditioner
-        >>> layer = AffineCoupling(4, 2, conditioner=ResidualConditioner)
+        >>> layer = Coupling(4, 2, conditioner=ResidualConditioner)
         >>> z, logdet = layer(torch.randn(8, 4, 16, 16), torch.randn(8, 2, 16, 16))
         >>> logdet.shape
         torch.Size([8])
@@ -68,98 +67,129 @@ class AffineCoupling(Invertible):
         cond_channels: int = 0,
         *,
         conditioner: ConditionerFactory,
-        bounds: tuple[float, float] = (0.5, 1.5),
+        transform: Elementwise | None = None,
+        fixed: int | None = None,
         swap: bool = False,
+        dtype: torch.dtype | None = None,
         ndim: int = 2,
     ) -> None:
         super().__init__()
-        check_ndim(ndim)
-        if not 0.0 < bounds[0] < bounds[1]:
-            raise ValueError(f"expected bounds (low, high) with 0 < low < high, got {bounds}")
-        if channels < 2 and not cond_channels:
-            raise ValueError(f"expected at least 2 channels without a condition, got {channels}")
+        check_ndim(ndim, vectors=True)
+        self.fixed = channels // 2 if fixed is None else fixed
+        if not 0 <= self.fixed < channels:
+            raise ValueError(f"expected 0 to {channels - 1} fixed channels of {channels}, got {fixed}")
+        if not self.fixed + cond_channels:
+            raise ValueError(
+                f"expected a condition or at least 2 channels, got {channels} of which {self.fixed} are fixed"
+            )
         self.channels, self.cond_channels, self.ndim = channels, cond_channels, ndim
-        self.bounds, self.swap = bounds, swap
-        self.num_fixed = channels // 2
-        self.conditioner = conditioner(self.num_fixed + cond_channels, 2 * (channels - self.num_fixed))
+        self.transform = Affine() if transform is None else transform
+        self.swap, self.dtype = swap, dtype
+        self.conditioner: nn.Module = conditioner(
+            self.fixed + cond_channels, self.transform.width * (channels - self.fixed)
+        )
+        self._apart = isinstance(self.conditioner, DataConditioner)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return (cat(s x_a + t, x_b), sum of log s)."""
-        self._check("x", x, c)
-        x_a, x_b = self._split(x)
-        scale, shift, _ = self._scale_shift(self._evaluate(self._inputs(x_b, c), x))
-        return self._join(torch.addcmul(shift, scale, x_a), x_b), _sum_log(scale)
+        """Return (cat(f(x_a), x_b), log-determinant)."""
+        return self.record(x, c)[:2]
 
     def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return (cat((z_a - t) / s, z_b), -sum of log s)."""
-        self._check("z", z, c)
-        z_a, z_b = self._split(z)
-        scale, shift, _ = self._scale_shift(self._evaluate(self._inputs(z_b, c), z))
-        return self._join((z_a - shift) / scale, z_b), -_sum_log(scale)
+        """Return (cat(f^-1(z_a), z_b), log-determinant of this direction)."""
+        return self.record(z, c, inverse=True)[:2]
 
-    def reverse_step(self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor) -> ReverseStep:
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether a layer in the conditioner must see the whole batch."""
+        inner = (one for one in self.conditioner.modules() if isinstance(one, Invertible))
+        return any(one.needs_whole_batch for one in inner)
+
+    def record(
+        self, x: Tensor, c: Tensor | None = None, *, inverse: bool = False, keep: bool = False
+    ) -> tuple[Tensor, Tensor, Trace]:
+        """Call either direction; the trace is (state of the generators, parameters of f)."""
+        check_image("z" if inverse else "x", x, self.channels, self.ndim)
+        if not self._apart:
+            check_condition(x, c, self.cond_channels)
+        changed, fixed = self._split(x)
+        before = generator_state(x.device)
+        with self._precision(x):
+            raw = self.conditioner(*self._inputs(fixed, c))
+        drawn = () if same_state(before, generator_state(x.device)) else before
+        parameters = self.transform.natural(raw.to(x.dtype))
+        call = self.transform.inverse if inverse else self.transform.forward
+        changed, logdet = call(changed, parameters)
+        kept = parameters if keep and self.transform.compact else ()
+        return self._join(changed, fixed), logdet, (drawn, kept)
+
+    def reverse_step(
+        self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor, trace: Trace = ()
+    ) -> ReverseStep:
         """Rebuild x and differentiate with a single evaluation of the conditioner."""
-        return self._fused(_undo_forward, (z, c), grad_z, grad_logdet)
+        return self._fused(self.transform.undo_forward, (z, c), (grad_z, grad_logdet), trace)
 
     def reverse_step_inverse(
-        self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor
+        self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor, trace: Trace = ()
     ) -> ReverseStep:
         """Rebuild z and differentiate with a single evaluation of the conditioner."""
-        return self._fused(_undo_inverse, (x, c), grad_x, grad_logdet)
+        return self._fused(self.transform.undo_inverse, (x, c), (grad_x, grad_logdet), trace)
 
     @torch.no_grad()
     def _fused(
-        self,
-        undo: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Gradients],
-        point: tuple[Tensor, Tensor | None],
-        grad_out: Tensor,
-        grad_logdet: Tensor,
+        self, undo: Undo, point: tuple[Tensor, Tensor | None], grads: tuple[Tensor, Tensor], trace: Trace
     ) -> ReverseStep:
-        out, c = point
-        out_a, fixed = self._split(out)
-        grad_a, grad_fixed = self._split(grad_out)
-        with torch.enable_grad():
-            inputs = self._inputs(fixed.detach(), None if c is None else c.detach()).requires_grad_()
-            raw = self._evaluate(inputs, out)
-        scale, shift, gate = self._scale_shift(raw.detach())
-        in_a, grad_a, grad_scale, grad_shift = undo(out_a, scale, shift, grad_a, per_sample(grad_logdet, out))
-        # s = s_0 + (s_1 - s_0) g with g = sigma(r), so ds/dr = (s - s_0) (1 - g).
-        grad_raw = torch.cat((grad_scale * (scale - self.bounds[0]) * (1.0 - gate), grad_shift), 1)
-        grad_inputs, *grad_parameters = vector_jacobian([raw], [inputs, *trainable(self)], [grad_raw])
-        grad_c = None
-        if grad_inputs is not None:
-            grad_fixed = grad_fixed + grad_inputs[:, : self.num_fixed]
-            grad_c = grad_inputs[:, self.num_fixed :] if c is not None and c.requires_grad else None
-        return ReverseStep(self._join(in_a, fixed), self._join(grad_a, grad_fixed), grad_c, grad_parameters)
+        (out, c), (grad_out, grad_logdet) = point, grads
+        drawn, parameters = trace or ((), ())
+        changed, fixed = self._split(out)
+        grad_changed, grad_fixed = self._split(grad_out)
+        with replayed(drawn, out.device), self._precision(out):
+            raw, pullback = linearise(self.conditioner, self._inputs(fixed, c), value=not parameters)
+        if raw is not None:
+            parameters = self.transform.natural(raw.to(out.dtype))
+        changed, grad_changed, grad_raw = undo(changed, parameters, grad_changed, grad_logdet)
+        grad_inputs, grad_parameters = pullback(grad_raw)
+        more, grad_c = self._take_apart(grad_inputs)
+        if more is not None:
+            grad_fixed = grad_fixed + more
+        return ReverseStep(
+            self._join(changed, fixed),
+            self._join(grad_changed, grad_fixed),
+            grad_c if c is not None and c.requires_grad else None,
+            grad_parameters,
+        )
 
-    def _evaluate(self, inputs: Tensor, like: Tensor) -> Tensor:
-        """The conditioner's result in the precision of the state, whatever autocast made of it."""
-        return self.conditioner(inputs).to(like.dtype)
+    def _inputs(self, fixed: Tensor, c: Tensor | None) -> list[Tensor]:
+        """What the conditioner sees: one image, or the fixed part and the data."""
+        if self._apart and c is not None:
+            return [channels_last(fixed), c]
+        joined = fixed if c is None else torch.cat((fixed, c), 1) if self.fixed else c
+        return [channels_last(joined)]
 
-    def _scale_shift(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """s, t and sigma(r)."""
-        raw_scale, shift = raw.chunk(2, 1)
-        low, high = self.bounds
-        gate = torch.sigmoid(raw_scale)
-        return gate * (high - low) + low, shift, gate
+    def _take_apart(self, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients of the fixed part and of the condition from those of :meth:`_inputs`."""
+        if len(grads) == 2:
+            return grads[0], grads[1]
+        joined = grads[0]
+        return (None, None) if joined is None else (joined[:, : self.fixed], joined[:, self.fixed :])
 
-    def _inputs(self, fixed: Tensor, c: Tensor | None) -> Tensor:
-        return fixed if c is None else torch.cat((fixed, c), 1)
+    def _precision(self, x: Tensor) -> AbstractContextManager[object]:
+        """The surroundings in which the conditioner runs: as they are, or in ``dtype``."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(x.device.type, self.dtype, self.dtype != x.dtype, cache_enabled=False)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Parts (a, b): changed and fixed."""
         if self.swap:
-            fixed, changed = x.split((self.num_fixed, self.channels - self.num_fixed), 1)
+            fixed, changed = x.split((self.fixed, self.channels - self.fixed), 1)
         else:
-            changed, fixed = x.split((self.channels - self.num_fixed, self.num_fixed), 1)
+            changed, fixed = x.split((self.channels - self.fixed, self.fixed), 1)
         return changed, fixed
 
     def _join(self, changed: Tensor, fixed: Tensor) -> Tensor:
+        if not self.fixed:
+            return changed
         return torch.cat((fixed, changed) if self.swap else (changed, fixed), 1)
-
-    def _check(self, name: str, x: Tensor, c: Tensor | None) -> None:
-        check_image(name, x, self.channels, self.ndim)
-        check_condition(x, c, self.cond_channels)
 
 
 def check_condition(x: Tensor, c: Tensor | None, cond_channels: int) -> None:
@@ -174,19 +204,3 @@ def check_condition(x: Tensor, c: Tensor | None, cond_channels: int) -> None:
         raise ValueError(
             f"expected c of shape {expected} for x of shape {tuple(x.shape)}, got {tuple(c.shape)}"
         )
-
-
-def _undo_forward(z_a: Tensor, s: Tensor, t: Tensor, grad: Tensor, grad_logdet: Tensor) -> Gradients:
-    """z_a = s x_a + t, logdet = sum log s: x_a and the gradients of x_a, s and t."""
-    x_a = (z_a - t) / s
-    return x_a, grad * s, torch.addcmul(grad_logdet / s, grad, x_a), grad
-
-
-def _undo_inverse(x_a: Tensor, s: Tensor, t: Tensor, grad: Tensor, grad_logdet: Tensor) -> Gradients:
-    """x_a = (z_a - t) / s, logdet = -sum log s: z_a and the gradients of z_a, s and t."""
-    grad_z = grad / s
-    return torch.addcmul(t, s, x_a), grad_z, -torch.addcmul(grad_logdet / s, grad_z, x_a), -grad_z
-
-
-def _sum_log(scale: Tensor) -> Tensor:
-    return scale.log().flatten(1).sum(1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import final
 
 import torch
 from torch import Tensor
 
-from posterior.invertible import AXES, Invertible, ReverseStep, check_ndim
+from posterior.invertible import AXES, Invertible, ReverseStep, Trace, check_ndim
 
 
 def space_to_depth(x: Tensor) -> Tensor:
@@ -38,6 +39,23 @@ def depth_to_space(z: Tensor) -> Tensor:
     return cells.reshape(z.shape[0], *(2 * size for size in sizes), -1).movedim(-1, 1)
 
 
+def along_each_axis(z: Tensor, pair: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]) -> Tensor:
+    """Transform the even and the odd cells of every axis in turn; z is laid out as by :func:`space_to_depth`.
+
+    Args:
+        z: Blocks in the channels, (B, 2^d C, n, ...).
+        pair: Maps (even, odd, axis) to the two new halves. Both are (B, n, ...), then the corners of the
+            other axes and the channels; ``axis`` is the one along which they alternated.
+    """
+    ndim = z.ndim - 2
+    cells = z.movedim(1, -1)
+    blocks = cells.reshape(*cells.shape[:-1], *(2,) * ndim, -1)
+    for corner in range(1 + ndim, 1 + 2 * ndim):
+        even, odd = blocks.unbind(corner)
+        blocks = torch.stack(pair(even, odd, corner - ndim), corner)
+    return blocks.reshape(cells.shape).movedim(-1, 1)
+
+
 def check_divisible(name: str, image: Tensor, factor: int) -> None:
     """Raise a ValueError that names the first axis which ``factor`` does not divide."""
     for axis, size in zip(AXES[image.ndim - 2], image.shape[2:], strict=True):
@@ -46,8 +64,26 @@ def check_divisible(name: str, image: Tensor, factor: int) -> None:
             raise ValueError(f"{axis} of {name} must be a multiple of {factor}, got {size}: pad to {padded}")
 
 
+def check_axes(name: str, image: Tensor, ndim: int) -> None:
+    """Raise a ValueError unless ``image`` has ``ndim`` spatial axes, whatever its channels."""
+    if image.ndim != ndim + 2:
+        expected = ", ".join(("B", "C", *AXES[ndim]))
+        raise ValueError(f"expected {name} of shape ({expected}), got {tuple(image.shape)}")
+
+
 class Squeeze(Invertible, ABC):
-    """An orthonormal rearrangement without parameters: log-determinant 0, gradients follow the same map."""
+    """An orthonormal map that halves every axis: log-determinant 0, gradients follow the same map.
+
+    The reverse steps hold for maps without parameters.
+
+    Args:
+        ndim: Number of spatial axes d, 1 to 3.
+
+    Shapes:
+        x: (B, C, 2n, ...). z: (B, 2^d C, n, ...). logdet: (B,), zeros. The condition is not used.
+    """
+
+    draws_random = False
 
     def __init__(self, ndim: int = 2) -> None:
         super().__init__()
@@ -64,33 +100,30 @@ class Squeeze(Invertible, ABC):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return (squeezed x, 0)."""
-        self._check_dimension("x", x)
+        check_axes("x", x, self.ndim)
         check_divisible("x", x, 2)
         return self.squeeze(x), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return (unsqueezed z, 0)."""
-        self._check_dimension("z", z)
+        check_axes("z", z, self.ndim)
         if z.shape[1] % 2**self.ndim:
             raise ValueError(f"expected z with a multiple of {2**self.ndim} channels, got {tuple(z.shape)}")
         return self.unsqueeze(z), z.new_zeros(z.shape[0])
 
     @torch.no_grad()
-    def reverse_step(self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor) -> ReverseStep:
+    def reverse_step(
+        self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor, trace: Trace = ()
+    ) -> ReverseStep:
         """The map is orthonormal: its inverse takes the gradient back too."""
         return ReverseStep(self.unsqueeze(z), self.unsqueeze(grad_z), None, [])
 
     @torch.no_grad()
     def reverse_step_inverse(
-        self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor
+        self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor, trace: Trace = ()
     ) -> ReverseStep:
         """The mirrored step."""
         return ReverseStep(self.squeeze(x), self.squeeze(grad_x), None, [])
-
-    def _check_dimension(self, name: str, image: Tensor) -> None:
-        if image.ndim != self.ndim + 2:
-            expected = ", ".join(("B", "C", *AXES[self.ndim]))
-            raise ValueError(f"expected {name} of shape ({expected}), got {tuple(image.shape)}")
 
 
 @final
@@ -139,10 +172,5 @@ class HaarSqueeze(Squeeze):
         return depth_to_space(self._butterfly(z))
 
     def _butterfly(self, x: Tensor) -> Tensor:
-        cells = x.movedim(1, -1)
-        spatial, corners = cells.shape[:-1], (2,) * self.ndim
-        blocks = cells.reshape(*spatial, *corners, -1)
-        for axis in range(len(spatial), len(spatial) + self.ndim):
-            first, second = blocks.unbind(axis)
-            blocks = torch.stack((first + second, first - second), axis)
-        return (blocks.reshape(cells.shape) * 2.0 ** (-0.5 * self.ndim)).movedim(-1, 1)
+        bands = along_each_axis(x, lambda even, odd, _: (even + odd, even - odd))
+        return bands * 2.0 ** (-0.5 * self.ndim)

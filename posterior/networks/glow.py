@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, cast, final
+from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from posterior.conditioners import ConditionerFactory, ResidualConditioner
-from posterior.invertible import check_image, check_ndim
+from posterior.invertible import Invertible, check_ndim
 from posterior.layers.actnorm import ActNorm
 from posterior.layers.conv1x1 import Conv1x1
-from posterior.layers.coupling import AffineCoupling, check_condition
-from posterior.layers.squeeze import (
-    CheckerboardSqueeze,
-    HaarSqueeze,
-    Squeeze,
-    check_divisible,
-    depth_to_space,
-    space_to_depth,
-)
+from posterior.layers.coupling import Coupling
+from posterior.layers.elementwise import Elementwise
 from posterior.networks.base import InvertibleNetwork
-from posterior.reversible import Memory, Sequential
-from posterior.summary import ConditionPyramid
+from posterior.networks.multiscale import (
+    MultiScale,
+    SqueezeChoice,
+    build_squeeze,
+    check_counts,
+    scale_channels,
+    scale_memories,
+)
+from posterior.reversible import MemoryLike, Sequential
 
-_SQUEEZES: dict[str, type[Squeeze]] = {"haar": HaarSqueeze, "checkerboard": CheckerboardSqueeze}
+MixingFactory = Callable[[int], Invertible]
+"""Builds the layer that mixes channels from their number."""
 
 
 @final
 class ConditionalGlow(InvertibleNetwork):
     r"""Squeeze, K flow steps, split; then the same at half the resolution, L times. z has the shape of x.
 
-    A flow step is ActNorm, an orthogonal 1x1 convolution and an affine coupling conditioned on c. After every
-    scale but the last, half of the channels is done: it becomes part of z. The parts return to their place in
-    space, so that z has x's shape and sample b of z belongs to sample b of x. The condition reaches scale i
-    at that scale's resolution, through a learned pyramid. Each scale is one reversible chain: memory does not
-    grow with ``steps``, and drift restarts at each scale.
+    A flow step is ActNorm, an orthogonal 1x1 convolution and a coupling conditioned on c; see
+    :class:`posterior.networks.multiscale.MultiScale` for how scales become one latent image. The condition
+    reaches scale i at that scale's resolution, through a learned pyramid. Memory does not grow with
+    ``steps``.
 
     Args:
         in_channels: Channels C of x, any number.
@@ -46,10 +46,17 @@ class ConditionalGlow(InvertibleNetwork):
         scales: Number of scales L; every size of x must be a multiple of 2^L.
         steps: Number K of flow steps at each scale.
         ndim: Number of spatial axes, 1 to 3.
-        memory: What is kept for the backward pass, see :class:`posterior.reversible.Sequential`.
-        squeeze: "haar" (smooth sub-bands go on to the coarser scale) or "checkerboard".
+        memory: What is kept for the backward pass, one choice or one a scale, see
+            :class:`posterior.reversible.Memory`.
+        squeeze: "haar" (smooth sub-bands go on to the coarser scale), "checkerboard", or what builds a
+            :class:`~posterior.layers.squeeze.Squeeze` from its number of channels in.
+        mixing: Builds the mixing of a step from its number of channels, such as
+            ``partial(Conv1x1, reflectors=3)`` or ``Conv1x1LU``; None for a full orthogonal ``Conv1x1``.
         conditioner: Builds the network inside each coupling from its channels in and out; None for a residual
             one.
+        transform: The couplings' family of functions; None for an affine one.
+        dtype: Precision in which conditioners run, such as ``torch.bfloat16``; the state keeps its own.
+        split: Whether half of the channels is done after every scale but the last.
 
     Shapes:
         x, z: (B, C, nx, nz), or with one or three axes. c: (B, K', nx, nz). logdet: (B,).
@@ -79,86 +86,76 @@ class ConditionalGlow(InvertibleNetwork):
         scales: int = 3,
         steps: int = 8,
         ndim: int = 2,
-        memory: Memory = "invert",
-        squeeze: Literal["haar", "checkerboard"] = "haar",
+        memory: MemoryLike | Sequence[MemoryLike] = "invert",
+        squeeze: SqueezeChoice = "haar",
+        mixing: MixingFactory | None = None,
         conditioner: ConditionerFactory | None = None,
+        transform: Elementwise | None = None,
+        dtype: torch.dtype | None = None,
+        split: bool = True,
     ) -> None:
         super().__init__()
         check_ndim(ndim)
-        for name, value in (("in_channels", in_channels), ("scales", scales), ("steps", steps)):
-            if value < 1:
-                raise ValueError(f"expected {name} of at least 1, got {value}")
-        self.in_channels, self.cond_channels = in_channels, cond_channels
-        self.scales, self.ndim = scales, ndim
+        check_counts(in_channels=in_channels, scales=scales, steps=steps)
+        self.in_channels, self.cond_channels, self.ndim = in_channels, cond_channels, ndim
         build = partial(ResidualConditioner, hidden=hidden, ndim=ndim) if conditioner is None else conditioner
-        self.pyramid = ConditionPyramid(cond_channels, scales, ndim=ndim) if cond_channels else None
-        self.chains = nn.ModuleList()
-        channels = in_channels
-        for _ in range(scales):
-            channels *= 2**ndim
-            flow = [_flow_step(channels, cond_channels, build, ndim) for _ in range(steps)]
-            self.chains.append(Sequential([_SQUEEZES[squeeze](ndim), *flow], memory))
-            channels //= 2
+        couple = partial(Coupling, conditioner=build, transform=transform, dtype=dtype, ndim=ndim)
+        widths = scale_channels(in_channels, scales, split=split, ndim=ndim)
+        chains = [
+            Sequential(
+                [
+                    build_squeeze(squeeze, width, ndim),
+                    *(glow_step(couple(width, cond_channels), mixing) for _ in range(steps)),
+                ],
+                own,
+            )
+            for width, own in zip(widths, scale_memories(memory, scales), strict=True)
+        ]
+        self.scales = MultiScale(in_channels, chains, cond_channels=cond_channels, split=split, ndim=ndim)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x to the latent z and the log-determinant, given c."""
-        conditions = self._conditions("x", x, c)
-        logdet = x.new_zeros(x.shape[0])
-        parts: list[Tensor] = []
-        for chain, condition in zip(self.chains, conditions, strict=True):
-            x, change = chain(x, condition)
-            logdet = logdet + change
-            if len(parts) < self.scales - 1:
-                x, part = x.chunk(2, 1)
-                parts.append(part)
-        return _assemble(x, parts), logdet
+        return self.scales(x, c)
 
     def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map the latent z to x and the log-determinant of this direction, given c."""
-        conditions = self._conditions("z", z, c)
-        logdet = z.new_zeros(z.shape[0])
-        x, *parts = _take_apart(z, self.scales)
-        for level in reversed(range(self.scales)):
-            if level < self.scales - 1:
-                x = torch.cat((x, parts[level]), 1)
-            x, change = cast("Sequential", self.chains[level]).inverse(x, conditions[level])
-            logdet = logdet + change
-        return x.contiguous(), logdet
-
-    def _conditions(self, name: str, image: Tensor, c: Tensor | None) -> Sequence[Tensor | None]:
-        """Check what came in; the condition of every scale."""
-        check_image(name, image, self.in_channels, self.ndim)
-        if image.dtype not in (torch.float32, torch.float64):
-            raise ValueError(
-                f"expected {name} in float32 or float64, got {image.dtype}: the state keeps full precision; "
-                "torch.autocast runs the conditioners in a lower one"
-            )
-        check_divisible(name, image, 2**self.scales)
-        check_condition(image, c, self.cond_channels)
-        if self.pyramid is None or c is None:
-            return [None] * self.scales
-        return self.pyramid(c)
+        return self.scales.inverse(z, c)
 
 
-def _flow_step(channels: int, cond_channels: int, conditioner: ConditionerFactory, ndim: int) -> Sequential:
+@final
+class Glow(InvertibleNetwork):
+    """Glow without a condition: a normalizing flow of images.
+
+    Args:
+        in_channels: Channels C of x, any number.
+        **options: As those of :class:`ConditionalGlow`.
+
+    Shapes:
+        x, z: (B, C, nx, nz), or with one or three axes. logdet: (B,).
+
+    Source:
+        Kingma and Dhariwal, Glow, NeurIPS 2018.
+
+    Example:
+        >>> z, logdet = Glow(3, hidden=8, scales=2, steps=2)(torch.randn(4, 3, 16, 16))
+    """
+
+    def __init__(self, in_channels: int, **options: Any) -> None:
+        super().__init__()
+        self.network = ConditionalGlow(in_channels, 0, **options)
+        self.in_channels, self.cond_channels, self.ndim = in_channels, 0, self.network.ndim
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map x to the latent z and the log-determinant."""
+        return self.network(x, c)
+
+    def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map the latent z to x and the log-determinant of this direction."""
+        return self.network.inverse(z, c)
+
+
+def glow_step(coupling: Coupling, mixing: MixingFactory | None = None) -> Sequential:
     """ActNorm, 1x1 convolution, coupling; a member of the scale's chain, which decides what is kept."""
-    coupling = AffineCoupling(channels, cond_channels, conditioner=conditioner, ndim=ndim)
-    return Sequential([ActNorm(channels, ndim=ndim), Conv1x1(channels, ndim=ndim), coupling], "store")
-
-
-def _assemble(coarsest: Tensor, parts: list[Tensor]) -> Tensor:
-    """Put the latents of all scales back into their place in space; ``parts`` are finest first."""
-    z = depth_to_space(coarsest)
-    for part in reversed(parts):
-        z = depth_to_space(torch.cat((z, part), 1))
-    return z.contiguous()
-
-
-def _take_apart(z: Tensor, scales: int) -> list[Tensor]:
-    """Undo :func:`_assemble`: [coarsest, *parts]."""
-    coarsest, parts = space_to_depth(z), []
-    for _ in range(scales - 1):
-        coarsest, part = coarsest.chunk(2, 1)
-        parts.append(part)
-        coarsest = space_to_depth(coarsest)
-    return [coarsest, *parts]
+    channels, ndim = coupling.channels, coupling.ndim
+    mix = Conv1x1(channels, ndim=ndim) if mixing is None else mixing(channels)
+    return Sequential([ActNorm(channels, ndim=ndim), mix, coupling], "store")

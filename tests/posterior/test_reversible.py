@@ -15,8 +15,8 @@ from posterior.conditioners import ResidualConditioner
 from posterior.invertible import Invertible
 from posterior.layers.actnorm import ActNorm
 from posterior.layers.conv1x1 import Conv1x1
-from posterior.layers.coupling import AffineCoupling
-from posterior.reversible import Memory, Sequential
+from posterior.layers.coupling import Coupling
+from posterior.reversible import MemoryLike, Sequential
 
 EXACT: dict[str, Any] = {
     "atol": 1e-10,
@@ -28,10 +28,10 @@ C, K = 3, 2
 
 def step(dropout: float = 0.0) -> Sequential:
     conditioner = partial(ResidualConditioner, hidden=6, dropout=dropout)
-    return Sequential([ActNorm(C), Conv1x1(C), AffineCoupling(C, K, conditioner=conditioner)], "store")
+    return Sequential([ActNorm(C), Conv1x1(C), Coupling(C, K, conditioner=conditioner)], "store")
 
 
-def chain(memory: Memory, depth: int = 4, *, shared: bool = False, dropout: float = 0.0) -> Sequential:
+def chain(memory: MemoryLike, depth: int = 4, *, shared: bool = False, dropout: float = 0.0) -> Sequential:
     torch.manual_seed(0)
     steps = [step(dropout)] * depth if shared else [step(dropout) for _ in range(depth)]
     module = Sequential(steps, memory).double()
@@ -73,7 +73,7 @@ def assert_same(got: list[Tensor], expected: list[Tensor]) -> None:
 @pytest.mark.parametrize("shared", [False, True], ids=["distinct", "shared"])
 @pytest.mark.parametrize("depth", [1, 8])
 @pytest.mark.parametrize("memory", ["invert", "checkpoint"])
-def test_gradients_equal_stored_ones(memory: Memory, depth: int, shared: bool, inverse: bool) -> None:
+def test_gradients_equal_stored_ones(memory: MemoryLike, depth: int, shared: bool, inverse: bool) -> None:
     results = []
     for mode in (memory, "store"):
         module = chain(mode, depth, shared=shared)
@@ -82,9 +82,9 @@ def test_gradients_equal_stored_ones(memory: Memory, depth: int, shared: bool, i
 
 
 @pytest.mark.parametrize("memory", MODES)
-def test_without_condition(memory: Memory) -> None:
+def test_without_condition(memory: MemoryLike) -> None:
     torch.manual_seed(0)
-    layers = [AffineCoupling(C, conditioner=ResidualConditioner, swap=bool(i % 2)) for i in range(3)]
+    layers = [Coupling(C, conditioner=ResidualConditioner, swap=bool(i % 2)) for i in range(3)]
     module = Sequential(layers, memory).double()
     x, _ = inputs()
     loss_of(*module(x)).backward()
@@ -159,7 +159,7 @@ def test_frozen_parameters_and_inputs_without_gradient() -> None:
 
 
 @pytest.mark.parametrize("memory", MODES)
-def test_latent_of_a_frozen_network_in_evaluation_mode(memory: Memory) -> None:
+def test_latent_of_a_frozen_network_in_evaluation_mode(memory: MemoryLike) -> None:
     module = chain(memory).eval().requires_grad_(False)
     z, c = inputs()
     x, logdet = module.inverse(z, c.detach())
@@ -210,7 +210,7 @@ def test_change_in_place_before_backward_is_noticed(what: str) -> None:
 
 @pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
 @pytest.mark.parametrize("memory", ["invert", "checkpoint"])
-def test_dropout_draws_the_same_mask_again(memory: Memory, inverse: bool) -> None:
+def test_dropout_draws_the_same_mask_again(memory: MemoryLike, inverse: bool) -> None:
     results, after = [], []
     for mode in (memory, "store"):
         module = chain(mode, dropout=0.5).train()
@@ -228,7 +228,7 @@ def test_a_layer_with_the_default_step_draws_the_same_mask_again() -> None:
     class Plain(Invertible):
         """A coupling that inherits the default reverse steps."""
 
-        def __init__(self, coupling: AffineCoupling) -> None:
+        def __init__(self, coupling: Coupling) -> None:
             super().__init__()
             self.coupling = coupling
 
@@ -242,7 +242,7 @@ def test_a_layer_with_the_default_step_draws_the_same_mask_again() -> None:
     for memory in ("invert", "store"):
         torch.manual_seed(0)
         conditioner = partial(ResidualConditioner, hidden=8, dropout=0.5)
-        module = Sequential([Plain(AffineCoupling(C, K, conditioner=conditioner)) for _ in range(2)], memory)
+        module = Sequential([Plain(Coupling(C, K, conditioner=conditioner)) for _ in range(2)], memory)
         for parameter in module.double().parameters():
             nn.init.normal_(parameter, std=0.2)
         torch.manual_seed(5)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from posterior.invertible import Invertible, ReverseStep
+from posterior.invertible import Invertible, ReverseStep, Trace
 from posterior.layers.actnorm import ActNorm
-from posterior.layers.coupling import AffineCoupling
+from posterior.layers.coupling import Coupling
 from posterior.reversible import Sequential
 
 
@@ -21,7 +21,7 @@ def test_running_statistics_are_refused(norm: Callable[[int], nn.Module]) -> Non
         return nn.Sequential(norm(channels), nn.Conv2d(channels, out, 1))
 
     with pytest.raises(ValueError, match=r"without running statistics, got .*conditioner\.0\.running_mean"):
-        Sequential([AffineCoupling(4, conditioner=conditioner)])
+        Sequential([Coupling(4, conditioner=conditioner)])
 
 
 def test_bad_arguments() -> None:
@@ -44,7 +44,7 @@ def test_a_condition_gradient_may_be_the_tensor_of_another_gradient() -> None:
             return z - c, z.new_zeros(len(z))
 
         def reverse_step(
-            self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor
+            self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor, trace: Trace = ()
         ) -> ReverseStep:
             return ReverseStep(self.inverse(z, c)[0].detach(), grad_z, grad_z, [])
 

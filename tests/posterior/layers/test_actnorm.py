@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from posterior.layers.actnorm import ActNorm
-from posterior.reversible import Memory, Sequential
+from posterior.reversible import MemoryLike, Sequential
 
 
 def batch(seed: int = 0) -> Tensor:
@@ -43,6 +43,27 @@ def test_neither_evaluation_nor_the_inverse_direction_initialises() -> None:
     torch.testing.assert_close(moments(z), UNIT, atol=1e-12, rtol=0.0)
 
 
+def test_needs_the_whole_batch_until_it_is_initialised() -> None:
+    layer = ActNorm(3).double()
+    assert layer.needs_whole_batch
+    assert not layer.eval().needs_whole_batch
+    blank = {name: value.clone() for name, value in layer.state_dict().items()}
+    layer.train()(batch())
+    assert not layer.needs_whole_batch
+    fresh = ActNorm(3).double()
+    fresh.load_state_dict(layer.state_dict())
+    assert not fresh.needs_whole_batch
+    fresh.load_state_dict(blank)
+    assert fresh.needs_whole_batch
+
+
+def test_vectors_are_normalised_over_the_batch() -> None:
+    x = batch()[..., 0, 0]
+    z, logdet = ActNorm(3, ndim=0).double()(x)
+    torch.testing.assert_close(z, (x - x.mean(0)) / x.std(0, correction=0), atol=1e-12, rtol=0.0)
+    torch.testing.assert_close(logdet, -x.std(0, correction=0).log().sum().expand(8))
+
+
 def test_flag_survives_saving_and_loading_both_ways() -> None:
     trained, fresh = ActNorm(3).double(), ActNorm(3).double()
     blank = {name: value.clone() for name, value in fresh.state_dict().items()}
@@ -64,7 +85,7 @@ def test_channel_without_variation_keeps_its_scale() -> None:
 
 
 @pytest.mark.parametrize("memory", ["invert", "checkpoint", "store"])
-def test_initialises_once_inside_a_chain_before_anything_is_kept(memory: Memory) -> None:
+def test_initialises_once_inside_a_chain_before_anything_is_kept(memory: MemoryLike) -> None:
     layer = ActNorm(3)
     chain = Sequential([layer, layer, ActNorm(3)], memory).double()
     x = batch().requires_grad_()

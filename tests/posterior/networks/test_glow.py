@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from posterior.networks.glow import ConditionalGlow
-from posterior.reversible import Memory
+from posterior.reversible import MemoryLike
 
 
-def build(memory: Memory = "invert") -> ConditionalGlow:
+def build(memory: MemoryLike = "invert") -> ConditionalGlow:
     torch.manual_seed(0)
     net = ConditionalGlow(1, 2, hidden=6, scales=2, steps=2, memory=memory).double()
     with torch.no_grad():

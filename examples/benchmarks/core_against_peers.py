@@ -1,0 +1,89 @@
+"""Step time and peak memory of the reversible core against plain autograd, checkpoints and other libraries.
+
+Run: OMP_NUM_THREADS=2 python examples/benchmarks/core_against_peers.py [--rounds 15] [--steps 4 8 16 32]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+from functools import partial
+from typing import Any
+
+import core_nets
+import measure
+from record import record
+from torch import nn
+
+SIZES = (64, 128)
+PEERS = ("normflows", "FrEIA", "nflows", "MemCNN")
+BATCH = 4
+
+
+def network(name: str, *, steps: int, size: int) -> nn.Module:
+    """One of our modes, or a peer's network."""
+    if name in core_nets.MODES:
+        return core_nets.glow(name, steps=steps)
+    import peers
+
+    return peers.glow(name, steps=steps, size=size)
+
+
+def times(names: list[str], *, steps: int, size: int, rounds: int) -> dict[str, Any]:
+    """Median seconds of a training step, and the median ratio to "store" in the same round."""
+    x, c = core_nets.data(BATCH, size)
+    nets = {name: network(name, steps=steps, size=size) for name in names}
+    for net in nets.values():
+        core_nets.train_step(net, x, c)  # ActNorms initialise
+    own = measure.seconds_in_turn(
+        {name: partial(core_nets.train_step, net, x, c) for name, net in nets.items()}, rounds
+    )
+    ratios = measure.median_ratios(own, "store")
+    return {name: {"seconds": statistics.median(own[name]), "ratio_to_store": ratios[name]} for name in names}
+
+
+def peak(name: str, steps: int, size: int) -> float:
+    """Megabytes by which training steps raise the peak; parameters and their gradients are there before."""
+    net, (x, c) = network(name, steps=steps, size=size), core_nets.data(BATCH, size)
+    small = core_nets.data(1, 16)
+    if name not in core_nets.MODES:
+        small = core_nets.data(1, size)  # FrEIA is built for one size
+    core_nets.train_step(net, *small)
+    gc.collect()
+    return measure.peak_growth(
+        partial(core_nets.train_step, net, x, c), partial(core_nets.train_step, net, *small)
+    )
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, nargs="+", default=[4, 8, 16, 32])
+    options = parser.parse_args()
+    names = [*core_nets.MODES, *PEERS]
+    figures: dict[str, Any] = {"time": {}, "peak_megabytes": {}, "depth": {}}
+    for size in SIZES:
+        for steps in options.steps:
+            key = f"{size}x{size}, K={steps}"
+            figures["time"][key] = times(names, steps=steps, size=size, rounds=options.rounds)
+            ratios = {name: round(entry["ratio_to_store"], 2) for name, entry in figures["time"][key].items()}
+            print(key, ratios, flush=True)
+            figures["peak_megabytes"][key] = {
+                name: measure.in_own_process(f"m.peak({name!r}, {steps}, {size})", "core_against_peers")
+                for name in names
+            }
+            peaks = {name: round(value, 1) for name, value in figures["peak_megabytes"][key].items()}
+            print(key, peaks, flush=True)
+    for name in ("store", "invert", "invert, keep"):
+        depths = (4, 16, 80) if name != "store" else (4, 16)
+        figures["depth"][name] = {
+            steps: measure.in_own_process(f"m.peak({name!r}, {steps}, 128)", "core_against_peers")
+            for steps in depths
+        }
+    record("core_against_peers", figures)
+
+
+if __name__ == "__main__":
+    main()
