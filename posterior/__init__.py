@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from posterior.dataset import PairDataset as PairDataset
     from posterior.flow import ConditionalFlow as ConditionalFlow
     from posterior.invertible import Invertible as Invertible
+    from posterior.jacobian import Jacobian as Jacobian
+    from posterior.lanes import TwoLanes as TwoLanes
+    from posterior.layers.inverse import Inverse as Inverse
+    from posterior.layers.summarised import Summarised as Summarised
+    from posterior.linear_map import LinearMap as LinearMap
+    from posterior.networks.conditional_hint import ConditionalHINT as ConditionalHINT
+    from posterior.networks.dense import DenseFlow as DenseFlow
     from posterior.networks.glow import ConditionalGlow as ConditionalGlow
+    from posterior.networks.glow import Glow as Glow
+    from posterior.networks.hint import HINT as HINT
+    from posterior.networks.hyperbolic import Hyperbolic as Hyperbolic
+    from posterior.reversible import Memory as Memory
     from posterior.reversible import Sequential as Sequential
     from posterior.sample import AmortizedPosterior as AmortizedPosterior
 
@@ -23,9 +34,20 @@ _HOME = {
     "AmortizedPosterior": "posterior.sample",
     "ConditionalFlow": "posterior.flow",
     "ConditionalGlow": "posterior.networks.glow",
+    "ConditionalHINT": "posterior.networks.conditional_hint",
+    "DenseFlow": "posterior.networks.dense",
+    "Glow": "posterior.networks.glow",
+    "HINT": "posterior.networks.hint",
+    "Hyperbolic": "posterior.networks.hyperbolic",
+    "Inverse": "posterior.layers.inverse",
     "Invertible": "posterior.invertible",
+    "Jacobian": "posterior.jacobian",
+    "LinearMap": "posterior.linear_map",
+    "Memory": "posterior.reversible",
     "PairDataset": "posterior.dataset",
     "Sequential": "posterior.reversible",
+    "Summarised": "posterior.layers.summarised",
+    "TwoLanes": "posterior.lanes",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -20,13 +20,24 @@ class NetworkConfig:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    kind: Literal["conditional_glow"] = "conditional_glow"
+    kind: Literal["conditional_glow", "hint", "conditional_hint"] = "conditional_glow"
     hidden: int = 32
     """Hidden channels of a coupling's conditioner."""
     scales: int = 3
     steps: int = 4
     """Flow steps (ActNorm, 1x1 convolution, coupling) at each scale."""
+    squeeze: Literal["haar", "checkerboard"] = "haar"
+    conditioner: Literal["residual", "gated", "unet"] = "residual"
+    """The network inside a coupling."""
+    transform: Literal["affine", "spline"] = "affine"
+    """What a coupling does to a cell: a bounded scale and a shift, or a rational-quadratic spline."""
     memory: Literal["invert", "checkpoint", "store"] = "invert"
+    """What is kept for the backward pass; see posterior.reversible.Memory for this and the next three."""
+    keep: bool = False
+    anchor_every: int = 0
+    chunk: int = 0
+    conditioner_dtype: Literal["bfloat16", "float16"] | None = None
+    """Precision of the conditioners; None is that of the state, float32."""
     summary_width: int = 24
     """Channels of the summary U-net at its finest level."""
     cond_channels: int = 16

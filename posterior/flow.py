@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from posterior.config import NetworkConfig
 from posterior.networks.base import InvertibleNetwork
-from posterior.networks.glow import ConditionalGlow
+from posterior.networks.build import build_network
 from posterior.summary import UNet
 
 
@@ -56,15 +56,7 @@ class ConditionalFlow(nn.Module):
             y_channels: Channels K of y.
             ndim: Number of spatial axes.
         """
-        network = ConditionalGlow(
-            in_channels,
-            config.cond_channels,
-            hidden=config.hidden,
-            scales=config.scales,
-            steps=config.steps,
-            ndim=ndim,
-            memory=config.memory,
-        )
+        network = build_network(config, in_channels, ndim)
         summary = UNet(
             y_channels,
             config.cond_channels,
@@ -107,18 +99,19 @@ class ConditionalFlow(nn.Module):
         Returns:
             (num, C, ...) for one observation, (num, B, C, ...) for several.
         """
-        ndim = self.network.ndim
-        batch = y[None] if y.ndim == ndim + 1 else y
+        single = y.ndim == self.network.ndim + 1
+        batch = y[None] if single else y
         c = self.summary(batch)
-        shape = (num, len(batch), self.network.in_channels, *batch.shape[2:])
+        shape = (num, len(batch), self.network.in_channels, *c.shape[2:])
         z = temperature * torch.randn(shape, generator=generator, device=y.device, dtype=y.dtype)
         x, _ = self.network.inverse(z.flatten(0, 1), c.expand(num, *c.shape).flatten(0, 1))
-        return x.view(shape)[:, 0] if y.ndim == ndim + 1 else x.view(shape)
+        return x.view(shape)[:, 0] if single else x.view(shape)
 
     def _condition(self, y: Tensor, like: Tensor) -> Tensor:
         """h(y), evaluated once for each y, for every sample of ``like``."""
         batch, sizes = like.shape[0], tuple(like.shape[2:])
-        if y.shape[2:] != like.shape[2:] or len(y) not in (1, batch):
+        # An observation with other axes than x is the summary's affair.
+        if (y.ndim == like.ndim and y.shape[2:] != like.shape[2:]) or len(y) not in (1, batch):
             expected = ", ".join((f"1 or {batch}", "K", *map(str, sizes)))
             raise ValueError(
                 f"expected y of shape ({expected}) beside {tuple(like.shape)}, got {tuple(y.shape)}"

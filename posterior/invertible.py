@@ -154,6 +154,8 @@ def channels_last(image: Tensor) -> Tensor:
     Convolutions run fastest so, and a layer that draws random numbers in the order of memory, such as
     dropout, draws the same ones for an image however that came about.
     """
+    if image.ndim == 4:
+        return image.contiguous(memory_format=torch.channels_last)
     return image.movedim(1, -1).contiguous().movedim(-1, 1)
 
 

@@ -108,7 +108,13 @@ class AmortizedPosterior:
         return np.concatenate(list(chunks))
 
     def mean_std(
-        self, y: ArrayLike | Tensor, num_samples: int, *, seed: int = 0, batch_size: int = 50
+        self,
+        y: ArrayLike | Tensor,
+        num_samples: int,
+        *,
+        seed: int = 0,
+        batch_size: int = 50,
+        temperature: float = 1.0,
     ) -> tuple[Floats, Floats]:
         """Posterior mean and standard deviation of each cell, streamed: the draws are never held together.
 
@@ -117,6 +123,7 @@ class AmortizedPosterior:
             num_samples: number of draws, at least 2; the same draws as :meth:`sample` with the same seed.
             seed: of the latents.
             batch_size: draws evaluated together.
+            temperature: factor on the latents. 1 is the posterior's.
 
         Returns:
             Mean and standard deviation (S - 1 in the denominator), (C, nx, nz) each, float32.
@@ -124,7 +131,7 @@ class AmortizedPosterior:
         if num_samples < 2:
             raise ValueError(f"expected at least 2 samples for a standard deviation, got {num_samples}")
         moments = Moments()
-        for chunk in self._chunks(num_samples, y, seed, batch_size=batch_size, temperature=1.0):
+        for chunk in self._chunks(num_samples, y, seed, batch_size=batch_size, temperature=temperature):
             moments.update(chunk)
         return moments.mean.astype(np.float32), moments.std.astype(np.float32)
 

@@ -56,7 +56,7 @@ class ResidualConditioner(Conditioner):
     def body(self, u: Tensor) -> Tensor:
         """Return h_2."""
         if not torch.is_grad_enabled():
-            return self.dropout(self._hidden(u)[-1])
+            return self.dropout(self._hidden(u.to(working_dtype(u)), self._middle_weight())[-1])
         phi = ACTIVATIONS[self.activation]
         h = phi.value(self.first(u), inplace=phi.by_output)
         return self.dropout(phi.value(self.middle(h) + h, inplace=phi.by_output))
@@ -66,8 +66,8 @@ class ResidualConditioner(Conditioner):
         """The gradient by hand: of the hidden images, four are alive at most, with "relu" three."""
         if self.training and not isinstance(self.dropout, nn.Identity):
             return super().linearise(u, value=value)
-        u = u.to(working_dtype(u))
-        hidden = self._hidden(u)
+        u, middle = u.to(working_dtype(u)), self._middle_weight()
+        hidden = self._hidden(u, middle)
         out = convolve(self.head, hidden[-1]) if value else None
 
         @torch.no_grad()
@@ -77,7 +77,7 @@ class ResidualConditioner(Conditioner):
             grad = phi.pull(grad, hidden.pop())
             # An activation costs little beside one more hidden image kept.
             h = first if phi.by_output else phi.value(first)
-            grad, *of_middle = linear_backward(self.middle, h, grad, self._middle_weight())
+            grad, *of_middle = linear_backward(self.middle, h, grad, middle)
             del h
             grad = phi.pull(grad, hidden.pop())
             grad_u, *of_first = linear_backward(self.first, u, grad)
@@ -85,19 +85,20 @@ class ResidualConditioner(Conditioner):
 
         return out, pullback
 
-    def _hidden(self, u: Tensor) -> list[Tensor]:
+    def _hidden(self, u: Tensor, middle: Tensor) -> list[Tensor]:
         """Inputs of the two activations, or their outputs where those do as well; and h_2."""
         phi = ACTIVATIONS[self.activation]
-        u = u.to(working_dtype(u))
         first = convolve(self.first, u)
         h = phi.value(first, inplace=phi.by_output)
-        second = convolve(self.middle, h, self._middle_weight())
+        second = convolve(self.middle, h, middle)
         del h
         return [first, second, phi.value(second, inplace=phi.by_output)]
 
     def _middle_weight(self) -> Tensor:
         """W_2 + I: the skip costs no pass over the hidden images."""
         weight = cast("Tensor", self.middle.weight)
-        skip = torch.zeros_like(weight)
-        skip[(..., *(size // 2 for size in weight.shape[2:]))].diagonal().fill_(1.0)
+        skip = centre = torch.zeros_like(weight)
+        for size in weight.shape[2:]:
+            centre = centre.select(2, size // 2)
+        centre.diagonal().fill_(1.0)
         return weight + skip

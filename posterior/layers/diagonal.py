@@ -51,8 +51,8 @@ class DiagonalAffine(Invertible, ABC):
         self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor, trace: Trace = ()
     ) -> ReverseStep:
         """Closed form: dL/dx = e^a dL/dz, dL/da = sum(x dL/dx) + n sum(dL/dlogdet), dL/db = sum(dL/dz)."""
-        x, _ = self.inverse(z)
-        grad_x = grad_z * self._wide(self.log_scale.exp(), z)
+        scale = self._wide(self.log_scale.exp(), z)
+        x, grad_x = (z - self._wide(self.bias, z)).div_(scale), grad_z * scale
         grad_scale = self._sum(x * grad_x) + self._sharing(x) * grad_logdet.sum()
         return ReverseStep(x, grad_x, None, self._select(grad_scale, self._sum(grad_z)))
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posterior.conditioners import ResidualConditioner
 from posterior.config import TrainConfig
 from posterior.dataset import Pairs
+from posterior.linearise import Conditioner
 from posterior.seeding import derive_seed, latents
 from posterior.standardise import Standardiser
 from posterior.training.batches import DROPOUT, VALIDATION, prepare
@@ -90,5 +90,5 @@ def compile_conditioners(flow: nn.Module) -> None:
         )
         return
     for module in flow.modules():
-        if isinstance(module, ResidualConditioner):
+        if isinstance(module, Conditioner):
             module.compile()

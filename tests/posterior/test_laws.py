@@ -11,7 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from posterior.conditioners import DenseConditioner, ResidualConditioner
+from posterior.conditioners import (
+    DenseConditioner,
+    GatedConditioner,
+    ResidualConditioner,
+    UNetConditioner,
+)
 from posterior.invertible import Invertible, trainable
 from posterior.layers.activations import ExpClamp, LeakyReLU, Sigmoid
 from posterior.layers.actnorm import ActNorm
@@ -25,14 +30,17 @@ from posterior.layers.inverse import Inverse
 from posterior.layers.irim import conjugated, irim_coupling
 from posterior.layers.lu import Conv1x1LU
 from posterior.layers.orthogonal_squeeze import OrthogonalSqueeze
+from posterior.layers.permutation import Permutation
 from posterior.layers.pixel_affine import PixelAffine
 from posterior.layers.rearrange import ColumnSqueeze, PatchSqueeze
 from posterior.layers.slim import LearnedConditioner, slim_coupling
+from posterior.layers.spline import RationalQuadraticSpline
 from posterior.layers.squeeze import CheckerboardSqueeze, HaarSqueeze
 from posterior.layers.summarised import Summarised
 from posterior.layers.wavelet import WaveletSqueeze
 from posterior.linear_map import LinearMap
 from posterior.networks.conditional_hint import ConditionalHINT
+from posterior.networks.dense import DenseFlow
 from posterior.networks.glow import ConditionalGlow, Glow
 from posterior.networks.hint import HINT
 from posterior.networks.hyperbolic import Hyperbolic
@@ -41,6 +49,9 @@ from posterior.reversible import Memory, Sequential
 # Values are of order one and every layer amplifies rounding (1e-16) by a small factor: 1e-10 leaves wide
 # room, yet no wrong formula comes near it, not even one that is wrong in a single cell.
 TOLERANCE: dict[str, Any] = {"atol": 1e-10, "rtol": 1e-10}
+
+
+SPLINE = RationalQuadraticSpline(bins=3, bound=2.0)
 
 
 @dataclass(frozen=True)
@@ -118,12 +129,23 @@ def learned_slim() -> Coupling:
     return Coupling(3, conditioner=conditioner, transform=Additive())
 
 
+def spline_coupling(channels: int, cond: int = 0, ndim: int = 2, *, swap: bool = False) -> Coupling:
+    images = partial(ResidualConditioner, hidden=5, ndim=ndim)
+    conditioner = images if ndim else partial(DenseConditioner, hidden=5)
+    return Coupling(channels, cond, conditioner=conditioner, transform=SPLINE, ndim=ndim, swap=swap)
+
+
+def deep(kind: Any, channels: int, cond: int = 0, ndim: int = 2) -> Coupling:
+    return Coupling(channels, cond, conditioner=partial(kind, hidden=4, ndim=ndim), ndim=ndim)
+
+
 def summarised() -> Summarised:
     """The observation is twice as wide as the image."""
     return Summarised(coupling(3, 2), nn.Conv2d(1, 2, (1, 2), (1, 2)))
 
 
 glow = partial(ConditionalGlow, hidden=4, steps=2)
+dense = partial(DenseFlow, hidden=6, steps=2, layers=1)
 hyperbolic = partial(Hyperbolic, hidden=4, steps=2)
 hint_net, two_lanes = partial(HINT, hidden=4, steps=2), partial(ConditionalHINT, hidden=4, steps=2)
 
@@ -164,6 +186,18 @@ LAYERS = {
     "coupling wide bounds": Case(wide_coupling, (4, 3, 3), 1),
     "coupling 1d": Case(lambda: coupling(3, ndim=1), (3, 6)),
     "coupling 3d": Case(lambda: coupling(2, 1, 3), (2, 3, 2, 2), 1),
+    "spline coupling": Case(lambda: spline_coupling(3, 1), (3, 3, 4), 1),
+    "spline coupling 1d": Case(lambda: spline_coupling(3, ndim=1, swap=True), (3, 6)),
+    "spline coupling 3d": Case(lambda: spline_coupling(2, 1, 3), (2, 3, 2, 2), 1),
+    "spline coupling vectors": Case(lambda: spline_coupling(5, 2, 0), (5,), 2),
+    "gated 1d": Case(lambda: deep(GatedConditioner, 3, ndim=1), (3, 5)),
+    "gated": Case(lambda: deep(GatedConditioner, 3, 2), (3, 3, 4), 2),
+    "gated 3d": Case(lambda: deep(GatedConditioner, 2, 1, 3), (2, 3, 2, 2), 1),
+    "u-net 1d": Case(lambda: deep(UNetConditioner, 2, 1, 1), (2, 7), 1),
+    "u-net": Case(lambda: deep(UNetConditioner, 3, 1), (3, 5, 6), 1),
+    "u-net 3d": Case(lambda: deep(UNetConditioner, 2, 1, 3), (2, 3, 2, 5), 1),
+    "permutation": Case(lambda: Permutation(3), (3, 2, 4)),
+    "permutation vectors": Case(lambda: Permutation(5, ndim=0), (5,)),
     "checkerboard 1d": Case(lambda: CheckerboardSqueeze(1), (3, 6)),
     "checkerboard 2d": Case(lambda: CheckerboardSqueeze(2), (3, 2, 4)),
     "checkerboard 3d": Case(lambda: CheckerboardSqueeze(3), (1, 2, 4, 2)),
@@ -223,6 +257,15 @@ NETWORKS = {
     "glow 3d": Case(lambda: glow(1, 1, scales=1, ndim=3), (1, 2, 4, 2), 1),
     "glow not split, lu": Case(lambda: glow(1, 0, scales=2, split=False, mixing=Conv1x1LU), (1, 4, 8)),
     "glow alone": Case(lambda: Glow(3, hidden=4, steps=1, scales=1, memory="store"), (3, 4, 2)),
+    "glow spline": Case(lambda: glow(1, 1, scales=2, transform=SPLINE), (1, 4, 8), 1),
+    "glow gated": Case(
+        lambda: glow(1, 1, scales=1, conditioner=partial(GatedConditioner, hidden=4)), (1, 4, 6), 1
+    ),
+    "dense": Case(lambda: dense(5), (5,)),
+    "dense condition": Case(lambda: dense(4, 3, mixing="householder"), (4,), 3),
+    "dense 1 entry": Case(lambda: dense(1, 2, mixing="permutation"), (1,), 2),
+    "dense affine": Case(lambda: dense(3, 1, transform=Affine()), (3,), 1),
+    "dense hint": Case(lambda: dense(5, 2, coupling="hint"), (5,), 2),
     "composition": Case(lambda: Sequential([glow(1, 1, scales=1), glow(1, 1, scales=2)]), (1, 4, 8), 1),
     "inverse of a network": Case(lambda: Inverse(glow(2, 1, scales=1)), (2, 4, 2), 1),
     "multi-scale hint odd channels": Case(lambda: hint_net(3, 2, scales=1), (3, 4, 2), 2),
