@@ -204,3 +204,5 @@ def check_condition(x: Tensor, c: Tensor | None, cond_channels: int) -> None:
         raise ValueError(
             f"expected c of shape {expected} for x of shape {tuple(x.shape)}, got {tuple(c.shape)}"
         )
+    if (c.dtype, c.device) != (x.dtype, x.device):
+        raise ValueError(f"expected c in {x.dtype} on {x.device} as x is, got {c.dtype} on {c.device}")

@@ -230,7 +230,7 @@ class ConditionalHINT(InvertibleNetwork):
 
     def _check(self, name: str, image: Tensor, channels: int) -> None:
         check_image(name, image, channels, self.ndim)
-        check_precision(name, image)
+        check_precision(name, image, self)
         check_divisible(name, image, 2**self.num_scales)
 
     def _check_lanes(self, **lanes: Tensor) -> None:

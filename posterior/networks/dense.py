@@ -120,5 +120,5 @@ class DenseFlow(InvertibleNetwork):
 
     def _check(self, name: str, vectors: Tensor, c: Tensor | None) -> None:
         check_image(name, vectors, self.in_channels, self.ndim)
-        check_precision(name, vectors)
+        check_precision(name, vectors, self)
         check_condition(vectors, c, self.cond_channels)

@@ -121,7 +121,7 @@ class Hyperbolic(InvertibleNetwork):
     def _conditions(self, name: str, image: Tensor, c: Tensor | None) -> Mapping[int, Tensor | None]:
         """Check what came in; the condition at every level."""
         check_image(name, image, self.in_channels, self.ndim)
-        check_precision(name, image)
+        check_precision(name, image, self)
         check_divisible(name, image, 2 ** max(self.levels))
         check_condition(image, c, self.cond_channels)
         if self.pyramid is None or c is None:

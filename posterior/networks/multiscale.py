@@ -97,7 +97,7 @@ class MultiScale(InvertibleNetwork):
 
     def _check(self, name: str, image: Tensor, c: Tensor | None) -> None:
         check_image(name, image, self.in_channels, self.ndim)
-        check_precision(name, image)
+        check_precision(name, image, self)
         check_divisible(name, image, 2 ** len(self.chains))
         check_condition(image, c, self.cond_channels)
 
@@ -137,12 +137,18 @@ def check_counts(**counts: int) -> None:
             raise ValueError(f"expected {name} of at least 1, got {count}")
 
 
-def check_precision(name: str, image: Tensor) -> None:
-    """Raise a ValueError unless the state comes in float32 or float64."""
+def check_precision(name: str, image: Tensor, network: nn.Module) -> None:
+    """Raise a ValueError unless the state comes in float32 or float64, as and where the network is."""
     if image.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"expected {name} in float32 or float64, got {image.dtype}: the state keeps full precision; "
             "a conditioner's dtype, or torch.autocast, runs the conditioners in a lower one"
+        )
+    own = next(network.parameters())
+    if (image.dtype, image.device) != (own.dtype, own.device):
+        raise ValueError(
+            f"expected {name} in {own.dtype} on {own.device} as the network is, got {image.dtype} on "
+            f"{image.device}"
         )
 
 

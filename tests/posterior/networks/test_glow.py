@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from posterior.networks.glow import ConditionalGlow
-from posterior.reversible import MemoryLike
+from posterior.reversible import Memory, MemoryLike, Sequential
 
 
 def build(memory: MemoryLike = "invert") -> ConditionalGlow:
@@ -61,6 +61,31 @@ def test_wrong_shapes_and_precision_are_refused() -> None:
         net(x)
     with pytest.raises(ValueError, match=r"expected x in float32 or float64, got torch.bfloat16: .*autocast"):
         net(x.bfloat16(), c)
+
+
+def test_what_does_not_fit_the_network_names_both_sides() -> None:
+    net = build().float()
+    x, c = torch.zeros(2, 1, 8, 8), torch.zeros(2, 2, 8, 8)
+    with pytest.raises(ValueError, match=r"x in torch.float32 on cpu as the network is, got torch.float64"):
+        net(x.double(), c.double())
+    with pytest.raises(ValueError, match=r"z in torch.float32 on cpu as the network is, got .* on meta"):
+        net.inverse(x.to("meta"), c)
+    with pytest.raises(ValueError, match=r"c in torch.float32 on cpu as x is, got torch.float64 on cpu"):
+        net(x, c.double())
+    with pytest.raises(ValueError, match="expected squeeze 'haar', 'checkerboard' or a factory, got 'harr'"):
+        ConditionalGlow(1, 1, squeeze="harr")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected one memory choice, or one for each of 3 scales, got 2"):
+        ConditionalGlow(1, 1, memory=["invert", "store"])
+
+
+def test_memory_is_chosen_for_every_scale() -> None:
+    choices = (Memory("invert", keep=True), "store")
+    net = ConditionalGlow(1, 2, hidden=4, scales=2, steps=1, memory=choices)
+    chains = [chain for chain in net.scales.chains if isinstance(chain, Sequential)]
+    assert [chain.memory for chain in chains] == [choices[0], Memory("store")]
+    z, logdet = net(torch.randn(2, 1, 8, 8), torch.randn(2, 2, 8, 8))
+    (z.square().sum() - logdet.sum()).backward()
+    assert [chain.drift is None for chain in chains] == [False, True]
 
 
 @pytest.mark.parametrize("name", ["in_channels", "scales", "steps"])
