@@ -66,7 +66,7 @@ class Memory:
         self, steps: Sequence[Step], guard: DriftGuard, *, inverse: bool, moves_condition: bool = False
     ) -> Walk:
         """One call under these options."""
-        whole = any(step.layer.needs_whole_batch for step in steps)
+        whole = self.chunk and any(step.layer.needs_whole_batch for step in steps)
         return Walk(
             tuple(steps),
             tuple(trainable(step.layer) for step in steps),

@@ -13,6 +13,7 @@ Source:
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ FOLDS, BATCH, PENALTY, RATE, TOLERANCE, PATIENCE, EPOCHS = 5, 200, 1e-4, 1e-3, 1
 
 @torch.no_grad()
 def c2st(reference: Tensor, samples: Tensor, *, seed: int = 1) -> float:
-    """Mean accuracy over five folds between two sets of samples (N, P): 0.5 where they cannot be told apart."""
+    """Mean accuracy over five folds between samples (N, P): 0.5 where the two sets cannot be told apart."""
     generator = torch.Generator().manual_seed(seed)
     mean, std = reference.mean(0), reference.std(0)
     features = (torch.cat((reference, samples)) - mean) / std
@@ -40,10 +41,10 @@ def _train(features: Tensor, labels: Tensor, rest: Tensor, generator: torch.Gene
     width = features.shape[1]
     sizes = [width, 10 * width, 10 * width, 1]
     weights = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         bound = (6.0 / (fan_in + fan_out)) ** 0.5
-        for shape in ((FOLDS, fan_in, fan_out), (FOLDS, 1, fan_out)):
-            weights.append((2.0 * torch.rand(shape, generator=generator) - 1.0) * bound)
+        shapes = (FOLDS, fan_in, fan_out), (FOLDS, 1, fan_out)
+        weights += [(2.0 * torch.rand(shape, generator=generator) - 1.0) * bound for shape in shapes]
     first, second = ([torch.zeros_like(w) for w in weights] for _ in range(2))
     best, waited = torch.full((FOLDS,), torch.inf), torch.zeros(FOLDS)
     running, steps = torch.ones(FOLDS), 0

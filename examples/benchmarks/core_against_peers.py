@@ -6,7 +6,6 @@ Run: OMP_NUM_THREADS=2 python examples/benchmarks/core_against_peers.py [--round
 from __future__ import annotations
 
 import argparse
-import gc
 import statistics
 from functools import partial
 from typing import Any
@@ -16,9 +15,12 @@ import measure
 from record import record
 from torch import nn
 
+from posterior.allocator import keep_freed_memory
+
 SIZES = (64, 128)
 PEERS = ("normflows", "FrEIA", "nflows", "MemCNN")
 BATCH = 4
+DEPTHS = (4, 16, 80)
 
 
 def network(name: str, *, steps: int, size: int) -> nn.Module:
@@ -43,21 +45,23 @@ def times(names: list[str], *, steps: int, size: int, rounds: int) -> dict[str, 
     return {name: {"seconds": statistics.median(own[name]), "ratio_to_store": ratios[name]} for name in names}
 
 
-def peak(name: str, steps: int, size: int) -> float:
-    """Megabytes by which training steps raise the peak; parameters and their gradients are there before."""
+def peak(name: str, steps: int, size: int) -> dict[str, float]:
+    """Megabytes of a training step above parameters and their gradients.
+
+    "tensors" is the highest sum of what torch had allocated; "resident" the growth of the process's peak, in
+    a process of its own, with the allocator as the system has it.
+    """
     net, (x, c) = network(name, steps=steps, size=size), core_nets.data(BATCH, size)
-    small = core_nets.data(1, 16)
-    if name not in core_nets.MODES:
-        small = core_nets.data(1, size)  # FrEIA is built for one size
-    core_nets.train_step(net, *small)
-    gc.collect()
-    return measure.peak_growth(
-        partial(core_nets.train_step, net, x, c), partial(core_nets.train_step, net, *small)
-    )
+    step = partial(core_nets.train_step, net, x, c)
+    small = partial(core_nets.train_step, net, *core_nets.data(1, size))
+    resident = measure.peak_growth(step, small)
+    gradients = sum(p.numel() * p.element_size() for p in net.parameters()) / 1e6
+    return {"tensors": measure.peak_tensors(step) - gradients, "resident": resident}
 
 
 def main() -> None:
     """Measure and record."""
+    keep_freed_memory()  # as this project's training does; here for every library alike
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 8, 16, 32])
@@ -74,14 +78,14 @@ def main() -> None:
                 name: measure.in_own_process(f"m.peak({name!r}, {steps}, {size})", "core_against_peers")
                 for name in names
             }
-            peaks = {name: round(value, 1) for name, value in figures["peak_megabytes"][key].items()}
+            peaks = {n: round(entry["tensors"], 1) for n, entry in figures["peak_megabytes"][key].items()}
             print(key, peaks, flush=True)
-    for name in ("store", "invert", "invert, keep"):
-        depths = (4, 16, 80) if name != "store" else (4, 16)
+    for name in ("invert", "invert, keep", "checkpoint", "store"):
         figures["depth"][name] = {
             steps: measure.in_own_process(f"m.peak({name!r}, {steps}, 128)", "core_against_peers")
-            for steps in depths
+            for steps in (DEPTHS if name != "store" else DEPTHS[:-1])
         }
+        print("depth", name, figures["depth"][name], flush=True)
     record("core_against_peers", figures)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from torch.profiler import ProfilerActivity, profile
+
+HERE = Path(__file__).resolve().parent
 
 
 def seconds_in_turn(steps: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -30,15 +36,28 @@ def median_ratios(times: Mapping[str, list[float]], reference: str) -> dict[str,
     }
 
 
-def in_own_process(expression: str, module: str) -> float:
+def in_own_process(expression: str, module: str) -> Any:
     """Value of an expression, evaluated in a fresh interpreter after importing ``module`` as ``m``."""
-    code = f"import {module} as m; print(float({expression}))"
+    code = f"import json, {module} as m; print(json.dumps({expression}))"
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).resolve().parent, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", code], cwd=HERE, capture_output=True, text=True
     )
     if run.returncode:
         raise RuntimeError(run.stderr)
-    return float(run.stdout.splitlines()[-1])
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def peak_tensors(step: Callable[[], object]) -> float:
+    """Megabytes (10^6 bytes) that torch's allocator held at most during a step, beyond what was there."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    held = peak = 0
+    for event in events:
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak / 1e6
 
 
 def peak_growth(step: Callable[[], object], warm: Callable[[], object], repeats: int = 2) -> float:

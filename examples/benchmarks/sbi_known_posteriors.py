@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, final
@@ -30,6 +30,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from record import record
+from sbi_dense import Recipe, fit_dense
 from sbibm_tasks import OBSERVATIONS, TASKS, Task, c2st
 from torch import Tensor
 
@@ -75,9 +76,21 @@ def neural_posterior_estimation(estimator: str, task: Task, theta: Tensor, x: Te
     )
 
 
+def dense_flow(task: Task, theta: Tensor, x: Tensor) -> Fitted:
+    """This project's spline flow of vectors, by one recipe for all tasks."""
+    posterior = fit_dense(task, theta, x, Recipe())
+    facts = {
+        "parameters": sum(parameter.numel() for parameter in posterior.flow.parameters()),
+        "epochs": posterior.epochs,
+        "recipe": asdict(Recipe()),
+    }
+    return Fitted(posterior.sample, posterior.log_prob, facts)
+
+
 METHODS: dict[str, Callable[[Task, Tensor, Tensor], Fitted]] = {
     "maf": lambda *problem: neural_posterior_estimation("maf", *problem),
     "nsf": lambda *problem: neural_posterior_estimation("nsf", *problem),
+    "dense": dense_flow,
 }
 
 

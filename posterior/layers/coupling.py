@@ -179,12 +179,12 @@ class Coupling(Invertible):
         return torch.autocast(x.device.type, self.dtype, self.dtype != x.dtype, cache_enabled=False)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts (a, b): changed and fixed."""
+        """Parts (a, b): changed, dense in memory, and fixed."""
         if self.swap:
             fixed, changed = x.split((self.fixed, self.channels - self.fixed), 1)
         else:
             changed, fixed = x.split((self.channels - self.fixed, self.fixed), 1)
-        return changed, fixed
+        return channels_last(changed), fixed
 
     def _join(self, changed: Tensor, fixed: Tensor) -> Tensor:
         if not self.fixed:
@@ -204,5 +204,6 @@ def check_condition(x: Tensor, c: Tensor | None, cond_channels: int) -> None:
         raise ValueError(
             f"expected c of shape {expected} for x of shape {tuple(x.shape)}, got {tuple(c.shape)}"
         )
-    if (c.dtype, c.device) != (x.dtype, x.device):
+    lowered = torch.is_autocast_enabled(x.device.type)  # as autocast lowers what a pyramid computes
+    if c.device != x.device or not (c.dtype == x.dtype or lowered):
         raise ValueError(f"expected c in {x.dtype} on {x.device} as x is, got {c.dtype} on {c.device}")

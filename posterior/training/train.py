@@ -14,6 +14,7 @@ from typing import Any, Literal, final
 import torch
 from torch import nn
 
+from posterior.allocator import keep_freed_memory
 from posterior.config import TrainConfig
 from posterior.dataset import Pairs
 from posterior.files import locked
@@ -111,6 +112,7 @@ def train(
         TrainingInterrupted: SIGINT, SIGTERM or SIGUSR1 came; a checkpoint was written.
     """
     folder = Path(folder)
+    keep_freed_memory()
     with ExitStack() as stack:
         here = stack.enter_context(world())
         checkpoints = Checkpoints(folder / CHECKPOINTS, keep=config.keep_checkpoints)
