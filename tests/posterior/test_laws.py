@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -395,6 +396,27 @@ def test_every_memory_mode_gives_the_stored_gradients(case: Case, memory: Memory
     for a, b in zip(got, expected, strict=True):
         reference = torch.zeros_like(a) if b is None and a is not None else b
         torch.testing.assert_close(a, reference, **TOLERANCE)
+
+
+@every
+def test_taylor_remainders_are_of_first_and_second_order(case: Case) -> None:
+    module, (x, c) = Sequential([case.module()]), case.inputs()
+    torch.manual_seed(2)
+    direction = torch.randn_like(x)
+
+    def loss(step: float | Tensor) -> Tensor:
+        z, logdet = module(x + step * direction, c)
+        return (z.sin() * z).sum() - logdet.sum()
+
+    start = torch.zeros((), dtype=x.dtype, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss(start), start)
+    steps = (1e-4, 2.5e-5)
+    with torch.no_grad():
+        zeroth = [float(loss(h) - loss(0.0)) for h in steps]
+        first = [value - h * float(slope) for value, h in zip(zeroth, steps, strict=True)]
+    for (long, short), order in ((zeroth, 1), (first, 2)):
+        # A map without curvature in this direction would leave rounding; the loss always has some.
+        assert math.log(abs(long / short), 4) == pytest.approx(order, abs=0.1)
 
 
 # A reflection of a single channel is -1 whatever its vector, and the end of y's lane in conditional HINT does
