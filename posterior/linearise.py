@@ -95,7 +95,7 @@ def working_dtype(u: Tensor) -> torch.dtype:
 
 
 def convolve(layer: nn.Module, u: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Apply a convolution layer in the precision of u, whatever that of its parameters.
+    """Apply a convolution layer in the precision of u, whatever that of its parameters; not under autocast.
 
     Args:
         layer: The convolution.
@@ -105,18 +105,17 @@ def convolve(layer: nn.Module, u: Tensor, weight: Tensor | None = None) -> Tenso
     conv = cast("nn.Conv2d", layer)
     weight = conv.weight if weight is None else weight
     bias, padding = conv.bias, cast("list[int]", list(conv.padding))
-    with full_precision(u.device):
-        return torch.convolution(
-            u,
-            weight.to(u.dtype),
-            None if bias is None else bias.to(u.dtype),
-            conv.stride,
-            padding,
-            conv.dilation,
-            False,  # noqa: FBT003 - transposed
-            [0] * (u.ndim - 2),
-            conv.groups,
-        )
+    return torch.convolution(
+        u,
+        weight.to(u.dtype),
+        None if bias is None else bias.to(u.dtype),
+        conv.stride,
+        padding,
+        conv.dilation,
+        False,  # noqa: FBT003 - transposed
+        [0] * (u.ndim - 2),
+        conv.groups,
+    )
 
 
 def linear_backward(layer: nn.Module, u: Tensor, grad: Tensor, used: Tensor | None = None) -> list[Tensor]:
@@ -133,11 +132,11 @@ def linear_backward(layer: nn.Module, u: Tensor, grad: Tensor, used: Tensor | No
     weight, bias = cast("Tensor", layer.weight), cast("Tensor | None", layer.bias)
     used = weight if used is None else used
     grad = grad.to(u.dtype)
-    with full_precision(u.device):
-        if isinstance(layer, nn.Linear):
+    if isinstance(layer, nn.Linear):
+        with full_precision(u.device):
             grad_u, grad_weight, grad_bias = _linear(u, used, grad)
-        else:
-            grad_u, grad_weight, grad_bias = _convolution(cast("Any", layer), u, grad, used)
+    else:  # autocast does not know this operator
+        grad_u, grad_weight, grad_bias = _convolution(cast("Any", layer), u, grad, used)
     pairs = ((weight, grad_weight), (bias, grad_bias))
     return [grad_u, *(g.to(p.dtype) for p, g in pairs if p is not None and p.requires_grad)]
 

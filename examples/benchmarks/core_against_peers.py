@@ -1,6 +1,8 @@
 """Step time and peak memory of the reversible core against plain autograd, checkpoints and other libraries.
 
-Run: OMP_NUM_THREADS=2 python examples/benchmarks/core_against_peers.py [--rounds 15] [--steps 4 8 16 32]
+Run: OMP_NUM_THREADS=2 python examples/benchmarks/core_against_peers.py [--rounds 9] [--steps 4 8 16 32]
+
+Needs: pip install normflows FrEIA nflows memcnn (or this project's extra "peers").
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def main() -> None:
     """Measure and record."""
     keep_freed_memory()  # as this project's training does; here for every library alike
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 8, 16, 32])
     options = parser.parse_args()
     names = [*core_nets.MODES, *PEERS]
@@ -74,6 +76,8 @@ def main() -> None:
             figures["time"][key] = times(names, steps=steps, size=size, rounds=options.rounds)
             ratios = {name: round(entry["ratio_to_store"], 2) for name, entry in figures["time"][key].items()}
             print(key, ratios, flush=True)
+            if size < max(SIZES):
+                continue
             figures["peak_megabytes"][key] = {
                 name: measure.in_own_process(f"m.peak({name!r}, {steps}, {size})", "core_against_peers")
                 for name in names

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -13,13 +15,12 @@ from posterior.plots.image_axes import ImageAxes, symmetric_limits
 from posterior.plots.style import DEPARTURE, MAGNITUDE, SIGNED, new_figure, styled
 
 Image = NDArray[np.floating]
-AXES = ImageAxes(spacing=(10.0, 10.0))
 
 
 @final
 @dataclass(frozen=True)
 class Column:
-    """Moments of one posterior for one y, each (nx, nz), and its errors over all held-out y."""
+    """Moments of one posterior for one y, each (nx, nz), and its relative errors over all held-out y."""
 
     name: str
     mean: Image
@@ -28,22 +29,58 @@ class Column:
     std_error: float
 
 
+@final
+@dataclass(frozen=True)
+class Scale:
+    """What the panels of one colour bar share."""
+
+    label: str
+    limits: tuple[float, float]
+    cmap: str
+    extend: str = "neither"
+
+
 @styled
-def draw(x: Image, y: Image, illumination: Image, columns: list[Column]) -> Figure:
-    """Rows: means, standard deviations, departures of the means; columns: the pair, then the posteriors.
+def draw(given: dict[str, Image], exact: Column, networks: Sequence[Column], wrong: Column) -> Figure:
+    """Draw rows of means, of standard deviations, and of departures of means from the exact one.
 
     Args:
-        x: What the posteriors are to find, (nx, nz).
-        y: What they are given.
-        illumination: Weights of the data.
-        columns: The exact posterior first.
+        given: Titles and images, (nx, nz), of the truth, the data and their illumination.
+        exact: The exact posterior.
+        networks: The learned ones.
+        wrong: A posterior that fails, for comparison.
     """
-    exact, others = columns[0], columns[1:]
-    figure = new_figure("double", 13.2)
-    grid = figure.subplots(3, len(columns) + 1, sharex=True, sharey=True)
-    grey, widest = symmetric_limits(x, y), float(exact.std.max())
-    reach = 0.2 * widest
-    given = [("Truth x", x), ("Data y", y)]
-    means = [(column.name + _percent("mean", column.mean_error), column.mean) for column in columns]
-    ...
+    figure = new_figure("double", 13.6)
+    grid = figure.subplots(3, len(networks) + 2, sharex=True, sharey=True)
+    (truth, x), (data, y), (weight, light) = given.items()
+    widest = float(exact.std.max())
+    grey = symmetric_limits(x, y)
+    means = {"Exact mean": exact.mean} | {
+        f"{one.name}: mean\nerror {100 * one.mean_error:.1f} %": one.mean for one in networks
+    }
+    stds = {"Exact std": exact.std} | {
+        f"{one.name}: std\nerror {100 * one.std_error:.1f} %": one.std for one in networks
+    }
+    departures = {f"{one.name}:\nmean − exact mean": one.mean - exact.mean for one in (wrong, *networks)}
+    for axes, sections, scale in (
+        (grid[0], {truth: x, **means}, Scale("Reflectivity", grey, SIGNED, "both")),
+        (grid[1, :1], {data: y}, Scale("", grey, SIGNED)),
+        (grid[1, 1:], stds, Scale("Standard deviation", (0.0, 1.1 * widest), MAGNITUDE)),
+        (grid[2, :1], {weight: light}, Scale("", (0.0, 1.0), MAGNITUDE)),
+        (grid[2, 1:], departures, Scale("Difference", (-0.2 * widest, 0.2 * widest), DEPARTURE, "both")),
+    ):
+        _show(figure, axes, sections, scale)
     return figure
+
+
+def _show(figure: Figure, axes: Sequence[Axes], sections: dict[str, Image], scale: Scale) -> None:
+    """Sections side by side, with one colour bar behind the last."""
+    images = ImageAxes(spacing=(10.0, 10.0))
+    for ax, (title, section) in zip(axes, sections.items(), strict=True):
+        place = ax.get_subplotspec()
+        labels = ("x" if place.is_last_row() else "") + ("z" if place.is_first_col() else "")
+        drawn = images.show(ax, section, limits=scale.limits, cmap=scale.cmap, labels=labels)
+        ax.locator_params(nbins=3)
+        ax.set_title(title)
+    bar = figure.colorbar(drawn, ax=list(axes), label=scale.label, extend=scale.extend, aspect=18, pad=0.02)
+    bar.ax.locator_params(nbins=5)

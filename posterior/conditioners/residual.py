@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from posterior.conditioners.parts import ACTIVATIONS, convolution, feature_dropout, zero_initialised
 from posterior.linearise import Conditioner, Linearised, convolve, linear_backward, working_dtype
+from posterior.replay import full_precision
 
 
 @final
@@ -53,10 +54,14 @@ class ResidualConditioner(Conditioner):
         self.activation = activation
         self.dropout = feature_dropout(dropout, ndim)
 
+    def forward(self, u: Tensor) -> Tensor:
+        """Return g(u)."""
+        if torch.is_grad_enabled() or self._drops():
+            return super().forward(u)
+        return cast("Tensor", self._evaluate(u, value=True)[-1])
+
     def body(self, u: Tensor) -> Tensor:
         """Return h_2."""
-        if not torch.is_grad_enabled():
-            return self.dropout(self._hidden(u.to(working_dtype(u)), self._middle_weight())[-1])
         phi = ACTIVATIONS[self.activation]
         h = phi.value(self.first(u), inplace=phi.by_output)
         return self.dropout(phi.value(self.middle(h) + h, inplace=phi.by_output))
@@ -64,11 +69,9 @@ class ResidualConditioner(Conditioner):
     @torch.no_grad()
     def linearise(self, u: Tensor, *, value: bool) -> Linearised:
         """The gradient by hand: of the hidden images, four are alive at most, with "relu" three."""
-        if self.training and not isinstance(self.dropout, nn.Identity):
+        if self._drops():
             return super().linearise(u, value=value)
-        u, middle = u.to(working_dtype(u)), self._middle_weight()
-        hidden = self._hidden(u, middle)
-        out = convolve(self.head, hidden[-1]) if value else None
+        u, middle, hidden, out = self._evaluate(u, value=value)
 
         @torch.no_grad()
         def pullback(grad: Tensor) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None]]:
@@ -85,14 +88,24 @@ class ResidualConditioner(Conditioner):
 
         return out, pullback
 
-    def _hidden(self, u: Tensor, middle: Tensor) -> list[Tensor]:
-        """Inputs of the two activations, or their outputs where those do as well; and h_2."""
-        phi = ACTIVATIONS[self.activation]
-        first = convolve(self.first, u)
-        h = phi.value(first, inplace=phi.by_output)
-        second = convolve(self.middle, h, middle)
-        del h
-        return [first, second, phi.value(second, inplace=phi.by_output)]
+    def _drops(self) -> bool:
+        return self.training and not isinstance(self.dropout, nn.Identity)
+
+    def _evaluate(self, u: Tensor, *, value: bool) -> tuple[Tensor, Tensor, list[Tensor], Tensor | None]:
+        """Return (u as used, W_2 + I, hidden images, g(u) or None).
+
+        The hidden images are the inputs of the two activations, or their outputs where those do as well, and
+        h_2.
+        """
+        phi, middle = ACTIVATIONS[self.activation], self._middle_weight()
+        u = u.to(working_dtype(u))
+        with full_precision(u.device):
+            first = convolve(self.first, u)
+            h = phi.value(first, inplace=phi.by_output)
+            second = convolve(self.middle, h, middle)
+            del h
+            hidden = [first, second, phi.value(second, inplace=phi.by_output)]
+            return u, middle, hidden, convolve(self.head, hidden[-1]) if value else None
 
     def _middle_weight(self) -> Tensor:
         """W_2 + I: the skip costs no pass over the hidden images."""
