@@ -45,32 +45,45 @@ def _train(features: Tensor, labels: Tensor, rest: Tensor, generator: torch.Gene
         bound = (6.0 / (fan_in + fan_out)) ** 0.5
         shapes = (FOLDS, fan_in, fan_out), (FOLDS, 1, fan_out)
         weights += [(2.0 * torch.rand(shape, generator=generator) - 1.0) * bound for shape in shapes]
+    done, running = [torch.empty_like(w) for w in weights], torch.arange(FOLDS)
     first, second = ([torch.zeros_like(w) for w in weights] for _ in range(2))
-    best, waited = torch.full((FOLDS,), torch.inf), torch.zeros(FOLDS)
-    running, steps = torch.ones(FOLDS), 0
+    best, waited, steps = torch.full((FOLDS,), torch.inf), torch.zeros(FOLDS), 0
     for _ in range(EPOCHS):
-        shuffled = torch.stack([fold[torch.randperm(len(fold), generator=generator)] for fold in rest])
-        total = torch.zeros(FOLDS)
+        shuffled = torch.stack(
+            [fold[torch.randperm(len(fold), generator=generator)] for fold in rest[running]]
+        )
+        total = torch.zeros(len(running))
         for batch in shuffled.split(BATCH, 1):
-            loss, grads = _loss_and_gradients(weights, features[batch], labels[batch][..., None])
+            loss, grads = _loss_and_gradients(weights, features[batch], labels[batch])
             total += loss * batch.shape[1]
             steps += 1
-            rate = RATE * (1.0 - 0.999**steps) ** 0.5 / (1.0 - 0.9**steps)
-            torch._foreach_lerp_(first, grads, 0.1)
-            torch._foreach_mul_(second, 0.999)
-            torch._foreach_addcmul_(second, grads, grads, 0.001)
-            spread = torch._foreach_sqrt(second)
-            torch._foreach_add_(spread, 1e-8)
-            change = torch._foreach_div(first, spread)
-            factor = rate * running.view(-1, 1, 1)
-            torch._foreach_sub_(weights, [one * factor for one in change])
+            _adam(weights, grads, first, second, steps)
         total /= rest.shape[1]
-        waited = torch.where(total > best - TOLERANCE, waited + 1.0, torch.zeros(FOLDS))
+        waited = torch.where(total > best - TOLERANCE, waited + 1.0, torch.zeros(len(running)))
         best = torch.minimum(best, total)
-        running *= (waited <= PATIENCE).float()
-        if not running.any():
+        go_on = waited <= PATIENCE
+        for kept, now in zip(done, weights, strict=True):
+            kept[running[~go_on]] = now[~go_on]
+        if not go_on.any():
             break
-    return weights
+        if not go_on.all():
+            weights, first, second = ([w[go_on] for w in group] for group in (weights, first, second))
+            running, best, waited = running[go_on], best[go_on], waited[go_on]
+    return done
+
+
+def _adam(
+    weights: list[Tensor], grads: list[Tensor], first: list[Tensor], second: list[Tensor], steps: int
+) -> None:
+    """One step of Adam, in place."""
+    torch._foreach_lerp_(first, grads, 0.1)
+    torch._foreach_mul_(second, 0.999)
+    torch._foreach_addcmul_(second, grads, grads, 0.001)
+    spread = torch._foreach_sqrt(second)
+    torch._foreach_add_(spread, 1e-8)
+    change = torch._foreach_div(first, spread)
+    torch._foreach_mul_(change, RATE * (1.0 - 0.999**steps) ** 0.5 / (1.0 - 0.9**steps))
+    torch._foreach_sub_(weights, change)
 
 
 def _forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
@@ -83,7 +96,7 @@ def _forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
 def _loss_and_gradients(weights: list[Tensor], x: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Logistic loss with the penalty, a fold, and its gradients by hand."""
     h, g, scores = _forward(weights, x)
-    labels, count = labels[..., 0], x.shape[1]
+    count = x.shape[1]
     loss = torch.nn.functional.softplus(scores) - labels * scores
     penalty = sum(w.square().sum((1, 2)) for w in weights[::2]) * (0.5 * PENALTY / count)
     grad = ((scores.sigmoid() - labels) / count)[..., None]

@@ -182,10 +182,10 @@ def main() -> None:
         "exact": compared["exact"].figures,
         "wrong": {name: compared[name].figures for name in wrong},
     }
-    if len(networks) == len(NETWORKS):
+    if options.network == "both" and options.steps is None:
         record("linear_gaussian", figures)
         save(picture(problem, x, y, compared), GALLERY / "linear_gaussian", formats=("png",))
-    else:  # a part of the comparison is no result
+    else:  # part of the comparison is no result
         print(json.dumps(figures, indent=1))
 
 

@@ -50,37 +50,37 @@ def draw(given: dict[str, Image], exact: Column, networks: Sequence[Column], wro
         networks: The learned ones.
         wrong: A posterior that fails, for comparison.
     """
-    figure = new_figure("double", 13.6)
+    figure = new_figure("double", 14.0)
     grid = figure.subplots(3, len(networks) + 2, sharex=True, sharey=True)
-    (truth, x), (data, y), (weight, light) = given.items()
-    widest = float(exact.std.max())
-    grey = symmetric_limits(x, y)
-    means = {"Exact mean": exact.mean} | {
-        f"{one.name}: mean\nerror {100 * one.mean_error:.1f} %": one.mean for one in networks
-    }
-    stds = {"Exact std": exact.std} | {
-        f"{one.name}: std\nerror {100 * one.std_error:.1f} %": one.std for one in networks
-    }
+    truth, data, light = ({title: image} for title, image in given.items())
+    grey, widest = symmetric_limits(*truth.values(), *data.values()), float(exact.std.max())
+    means: dict[str, Image] = {"Exact mean": exact.mean}
+    stds: dict[str, Image] = {"Exact std": exact.std}
+    for one in networks:
+        means[f"{one.name}: mean\nerror {100 * one.mean_error:.1f} %"] = one.mean
+        stds[f"{one.name}: std\nerror {100 * one.std_error:.1f} %"] = one.std
     departures = {f"{one.name}:\nmean − exact mean": one.mean - exact.mean for one in (wrong, *networks)}
     for axes, sections, scale in (
-        (grid[0], {truth: x, **means}, Scale("Reflectivity", grey, SIGNED, "both")),
-        (grid[1, :1], {data: y}, Scale("", grey, SIGNED)),
+        (grid[0], truth | means, Scale("Reflectivity", grey, SIGNED, "both")),
+        (grid[1, :1], data, Scale("", grey, SIGNED)),
         (grid[1, 1:], stds, Scale("Standard deviation", (0.0, 1.1 * widest), MAGNITUDE)),
-        (grid[2, :1], {weight: light}, Scale("", (0.0, 1.0), MAGNITUDE)),
+        (grid[2, :1], light, Scale("", (0.0, 1.0), MAGNITUDE)),
         (grid[2, 1:], departures, Scale("Difference", (-0.2 * widest, 0.2 * widest), DEPARTURE, "both")),
     ):
-        _show(figure, axes, sections, scale)
+        left, bottom = axes[0] in grid[:, 0], axes[0] in grid[-1]
+        _show(figure, list(axes), sections, scale, labels="z" * left + "x" * bottom)
     return figure
 
 
-def _show(figure: Figure, axes: Sequence[Axes], sections: dict[str, Image], scale: Scale) -> None:
-    """Sections side by side, with one colour bar behind the last."""
+def _show(
+    figure: Figure, axes: Sequence[Axes], sections: dict[str, Image], scale: Scale, *, labels: str
+) -> None:
+    """Sections side by side, with one colour bar behind the last; depths on the first alone."""
     images = ImageAxes(spacing=(10.0, 10.0))
     for ax, (title, section) in zip(axes, sections.items(), strict=True):
-        place = ax.get_subplotspec()
-        labels = ("x" if place.is_last_row() else "") + ("z" if place.is_first_col() else "")
-        drawn = images.show(ax, section, limits=scale.limits, cmap=scale.cmap, labels=labels)
+        shown = labels if ax is axes[0] else labels.replace("z", "")
+        drawn = images.show(ax, section, limits=scale.limits, cmap=scale.cmap, labels=shown)
         ax.locator_params(nbins=3)
         ax.set_title(title)
-    bar = figure.colorbar(drawn, ax=list(axes), label=scale.label, extend=scale.extend, aspect=18, pad=0.02)
+    bar = figure.colorbar(drawn, ax=axes, label=scale.label, extend=scale.extend, aspect=18, pad=0.02)
     bar.ax.locator_params(nbins=5)

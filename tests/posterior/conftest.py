@@ -1,15 +1,18 @@
-"""Datasets on disk, as `data/README.md` defines them, written independently of the package itself."""
+"""Datasets on disk, written as `data/README.md` says, independently of the package; bytes autograd saves."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 WritePairs = Callable[..., Path]
 
@@ -71,3 +74,26 @@ def _write_shard(path, rng, *, config, digest, first, size, shape) -> None:
         file.attrs.update({"schema": "seispost-pairs/1", "config": config, "config_hash": digest, "seed": 0})
         file.attrs.update({"first": first, "count": size, "spacing": (12.5, 12.5), "origin": (0.0, 0.0)})
         file.attrs["versions"] = "{}"
+
+
+@pytest.fixture
+def saved_bytes() -> Callable[..., int]:
+    """Bytes that autograd keeps for the backward pass of ``call(*arguments)``, parameters not counted."""
+    return _saved_bytes
+
+
+def _saved_bytes(call: Callable[..., Any], parameters: Iterable[nn.Parameter], *arguments: Tensor) -> int:
+    """Each storage counts once."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        results = call(*arguments)
+        assert results[0].requires_grad
+    return sum(kept.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,8 @@ from posterior.linearise import Conditioner
 from posterior.networks.glow import ConditionalGlow
 from posterior.reversible import Memory, MemoryLike, Sequential
 
+SavedBytes = Callable[..., int]
+
 
 def glow(memory: MemoryLike, steps: int) -> ConditionalGlow:
     torch.manual_seed(0)
@@ -32,26 +34,9 @@ def pair() -> tuple[Tensor, Tensor]:
     return torch.randn(2, 1, 16, 8), torch.randn(2, 2, 16, 8)
 
 
-def saved_bytes(call: Callable[..., Any], parameters: Iterable[nn.Parameter], *arguments: Tensor) -> int:
-    """Bytes that autograd keeps for the backward pass, each storage once, parameters not counted."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        results = call(*arguments)
-        assert results[0].requires_grad
-    return sum(kept.values())
-
-
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 @pytest.mark.parametrize("frozen", [False, True], ids=["training", "frozen"])
-def test_bytes_saved_do_not_depend_on_depth(direction: str, frozen: bool) -> None:
+def test_bytes_saved_do_not_depend_on_depth(saved_bytes: SavedBytes, direction: str, frozen: bool) -> None:
     kept = {}
     for memory in ("invert", "store"):
         for steps in (4, 16):
@@ -63,13 +48,13 @@ def test_bytes_saved_do_not_depend_on_depth(direction: str, frozen: bool) -> Non
     assert kept["store", 16] > 3 * kept["store", 4] > 15 * kept["invert", 4]
 
 
-def test_a_chain_keeps_its_output_its_condition_and_two_numbers_a_sample() -> None:
+def test_a_chain_keeps_its_output_its_condition_and_two_numbers_a_sample(saved_bytes: SavedBytes) -> None:
     chain = Sequential([ActNorm(4), Coupling(4, 2, conditioner=ResidualConditioner)])
     x, c = torch.randn(8, 4, 6, 5), torch.randn(8, 2, 6, 5)
     assert saved_bytes(chain, chain.parameters(), x, c) == x.nbytes + c.nbytes + 8 * 2 * 4
 
 
-def test_bytes_saved_by_checkpoint_are_one_image_a_step() -> None:
+def test_bytes_saved_by_checkpoint_are_one_image_a_step(saved_bytes: SavedBytes) -> None:
     kept = [saved_bytes(net := glow("checkpoint", steps), net.parameters(), *pair()) for steps in (4, 16)]
     x, _ = pair()
     image = x.numel() * x.element_size()
@@ -223,7 +208,7 @@ def test_drift_tolerance_is_the_users() -> None:
     assert chain.drift is not None
 
 
-def test_memory_of_inner_chains_is_walked_as_part_of_the_outer_one() -> None:
+def test_memory_of_inner_chains_is_walked_as_part_of_the_outer_one(saved_bytes: SavedBytes) -> None:
     coupling = partial(Coupling, 4, conditioner=ResidualConditioner)
     nested = Sequential([Sequential([ActNorm(4), Sequential([Conv1x1(4), coupling()], "store")], "store")])
     flat = Sequential([ActNorm(4), Conv1x1(4), coupling()])

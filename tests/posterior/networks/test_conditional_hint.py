@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,8 @@ every = pytest.mark.parametrize(
     ("options", "shape_x", "shape_y"), CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys()
 )
 DIRECTIONS = pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
+
+SavedBytes = Callable[..., int]
 
 
 def build(in_channels: int, cond_channels: int, **options: Any) -> ConditionalHINT:
@@ -137,25 +139,8 @@ def test_conditional_density_leaves_only_the_end_of_y_untaught() -> None:
     assert {name for name in ends if name.startswith("chains.1.")} < untaught < ends
 
 
-def saved_bytes(call: Callable[..., Any], parameters: Iterable[nn.Parameter], *arguments: Tensor) -> int:
-    """Bytes that autograd keeps for the backward pass, each storage once, parameters not counted."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        results = call(*arguments)
-        assert results[0].requires_grad
-    return sum(kept.values())
-
-
 @pytest.mark.parametrize("name", ["forward", "inverse", "joint", "joint inverse"])
-def test_bytes_saved_do_not_depend_on_depth(name: str) -> None:
+def test_bytes_saved_do_not_depend_on_depth(saved_bytes: SavedBytes, name: str) -> None:
     kept = {}
     for memory in ("invert", "store"):
         for steps in (2, 8):

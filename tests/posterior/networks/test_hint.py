@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from posterior.layers.hint import HINTCoupling
 from posterior.layers.squeeze import HaarSqueeze
@@ -17,6 +17,8 @@ from posterior.networks.hint import HINT
 from posterior.reversible import Memory, MemoryLike
 
 DIRECTIONS = pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
+
+SavedBytes = Callable[..., int]
 
 
 def build(memory: MemoryLike = "invert", **options: Any) -> HINT:
@@ -48,25 +50,8 @@ def test_memory_modes_agree_in_training(inverse: bool) -> None:
         torch.testing.assert_close(other, results[0], atol=1e-10, rtol=1e-10)
 
 
-def saved_bytes(call: Callable[..., Any], parameters: Iterable[nn.Parameter], *arguments: Tensor) -> int:
-    """Bytes that autograd keeps for the backward pass, each storage once, parameters not counted."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        results = call(*arguments)
-        assert results[0].requires_grad
-    return sum(kept.values())
-
-
 @DIRECTIONS
-def test_bytes_saved_do_not_depend_on_depth(inverse: bool) -> None:
+def test_bytes_saved_do_not_depend_on_depth(saved_bytes: SavedBytes, inverse: bool) -> None:
     kept = {}
     for memory in ("invert", "store"):
         for steps in (2, 8):
