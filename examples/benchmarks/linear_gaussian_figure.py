@@ -59,7 +59,9 @@ def draw(given: dict[str, Image], exact: Column, networks: Sequence[Column], wro
     for one in networks:
         means[f"{one.name}: mean\nerror {100 * one.mean_error:.1f} %"] = one.mean
         stds[f"{one.name}: std\nerror {100 * one.std_error:.1f} %"] = one.std
-    departures = {f"{one.name}:\nmean − exact mean": one.mean - exact.mean for one in (wrong, *networks)}
+    departures: dict[str, Image] = {
+        f"{one.name}:\nmean − exact mean": one.mean - exact.mean for one in (wrong, *networks)
+    }
     for axes, sections, scale in (
         (grid[0], truth | means, Scale("Reflectivity", grey, SIGNED, "both")),
         (grid[1, :1], data, Scale("", grey, SIGNED)),
