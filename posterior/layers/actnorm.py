@@ -56,12 +56,14 @@ class ActNorm(DiagonalAffine):
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return (e^a x + b, n sum(a))."""
         self.check("x", x)
-        if self.training and not self._known_initialised:
-            self._initialise_once(x)
+        self.initialise_from(x)
         return super().forward(x)
 
     @torch.no_grad()
-    def _initialise_once(self, x: Tensor) -> None:
+    def initialise_from(self, x: Tensor) -> None:
+        """Set scale and shift from a batch, in training mode and if none did so before."""
+        if not self.training or self._known_initialised:
+            return
         if not self.initialised:
             mean, std = _channel_moments(x)
             # A channel without variation (a muted one) keeps scale 1, whatever its unit.

@@ -8,11 +8,11 @@ from torch import Tensor
 from posterior.replay import full_precision
 
 
-def mix_channels(x: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply the channels of every cell; the result is laid out channels-last, which convolutions like."""
+def mix_channels(x: Tensor, matrix: Tensor, shift: Tensor | None = None) -> Tensor:
+    """Multiply the channels of every cell, and shift; laid out channels-last, which convolutions like."""
     # Autocast would round the state, and with it the inverse, to half precision.
     with full_precision(x.device):
-        return F.linear(x.movedim(1, -1), matrix).movedim(-1, 1)
+        return F.linear(x.movedim(1, -1), matrix, shift).movedim(-1, 1)
 
 
 def channel_products(left: Tensor, right: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch import Tensor
 from posterior.conditioners import ConditionerFactory, ResidualConditioner
 from posterior.invertible import Invertible, check_ndim
 from posterior.layers.actnorm import ActNorm
-from posterior.layers.conv1x1 import Conv1x1
 from posterior.layers.coupling import Coupling
 from posterior.layers.elementwise import Elementwise
+from posterior.layers.normalised_mixing import NormalisedMixing
 from posterior.networks.base import InvertibleNetwork
 from posterior.networks.multiscale import (
     MultiScale,
@@ -157,5 +157,6 @@ class Glow(InvertibleNetwork):
 def glow_step(coupling: Coupling, mixing: MixingFactory | None = None) -> Sequential:
     """ActNorm, 1x1 convolution, coupling; a member of the scale's chain, which decides what is kept."""
     channels, ndim = coupling.channels, coupling.ndim
-    mix = Conv1x1(channels, ndim=ndim) if mixing is None else mixing(channels)
-    return Sequential([ActNorm(channels, ndim=ndim), mix, coupling], "store")
+    if mixing is None:
+        return Sequential([NormalisedMixing(channels, ndim=ndim), coupling], "store")
+    return Sequential([ActNorm(channels, ndim=ndim), mixing(channels), coupling], "store")

@@ -30,6 +30,7 @@ from posterior.layers.hyperbolic import EachHalf, HyperbolicLayer
 from posterior.layers.inverse import Inverse
 from posterior.layers.irim import conjugated, irim_coupling
 from posterior.layers.lu import Conv1x1LU
+from posterior.layers.normalised_mixing import NormalisedMixing
 from posterior.layers.orthogonal_squeeze import OrthogonalSqueeze
 from posterior.layers.permutation import Permutation
 from posterior.layers.pixel_affine import PixelAffine
@@ -171,6 +172,10 @@ LAYERS = {
     "conv1x1 lu 1 channel 1d": Case(lambda: Conv1x1LU(1, ndim=1), (1, 4)),
     "conv1x1 lu 3d": Case(lambda: Conv1x1LU(3, ndim=3), (3, 2, 3, 2)),
     "conv1x1 lu vectors": Case(lambda: Conv1x1LU(5, ndim=0), (5,)),
+    "normalised mixing": Case(lambda: NormalisedMixing(5), (5, 3, 2)),
+    "normalised mixing 1d": Case(lambda: NormalisedMixing(3, ndim=1), (3, 4)),
+    "normalised mixing 3d": Case(lambda: NormalisedMixing(2, ndim=3), (2, 2, 3, 2)),
+    "normalised mixing vectors": Case(lambda: NormalisedMixing(4, ndim=0), (4,)),
     "sigmoid": Case(lambda: Sigmoid(), (3, 4, 2)),
     "sigmoid interval 3d": Case(lambda: Sigmoid(-2.0, 5.0, ndim=3), (1, 2, 3, 2)),
     "leaky relu 1d": Case(lambda: LeakyReLU(0.3, ndim=1), (3, 5)),
