@@ -5,8 +5,8 @@ Every method gets the same 10,000 simulations of a task, learns one amortized po
 it cannot; 1: always). sbi's NPE runs at its defaults: z-scored parameters, samples outside the prior
 rejected. What is done already lies under --out and is not done again.
 
-Run (scikit-learn and sbi beside this project; hours on one core):
-    pip install sbi scikit-learn; pip download sbibm==1.1.0 --no-deps --dest runs/sbibm
+Run (sbi beside this project; two to three hours on one core):
+    pip install sbi; pip download sbibm==1.1.0 --no-deps --dest runs/sbibm
     OMP_NUM_THREADS=1 python examples/benchmarks/sbi_known_posteriors.py
 
 Source:
@@ -29,9 +29,10 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from c2st import c2st
 from record import record
 from sbi_dense import Recipe, fit_dense
-from sbibm_tasks import OBSERVATIONS, TASKS, Task, c2st
+from sbibm_tasks import OBSERVATIONS, TASKS, Task
 from torch import Tensor
 
 REFERENCE = Path("runs/sbibm/sbibm-1.1.0-py2.py3-none-any.whl")
@@ -114,21 +115,21 @@ def fit(task: Task, method: str, reference: Path, folder: Path, *, seed: int) ->
 
 
 def compare(task: Task, reference: Path, folder: Path, number: int) -> None:
-    """Append the C2ST of one observation to the folder's ``c2st.jsonl``, unless it is there."""
+    """Append the C2ST of one observation to the folder's ``c2st_batched.jsonl``, unless it is there."""
     if number in scores(folder):
         return
     start = time.perf_counter()
     samples = torch.from_numpy(np.load(folder / "samples.npy")[number - 1])
     score = c2st(task.reference_samples(reference, number), samples)
     entry = {"observation": number, "c2st": score, "seconds": time.perf_counter() - start}
-    with (folder / "c2st.jsonl").open("a") as out:
+    with (folder / "c2st_batched.jsonl").open("a") as out:
         out.write(json.dumps(entry) + "\n")
     say(f"{folder} observation {number}: C2ST {score:.3f} in {entry['seconds']:.0f} s")
 
 
 def scores(folder: Path) -> dict[int, float]:
     """The C2STs that the folder holds, by observation."""
-    file = folder / "c2st.jsonl"
+    file = folder / "c2st_batched.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
     return {line["observation"]: line["c2st"] for line in map(json.loads, lines)}
 

@@ -157,24 +157,6 @@ TASKS = {
 }
 
 
-def c2st(reference: Tensor, samples: Tensor, *, seed: int = 1) -> float:
-    """Accuracy of a classifier between two sets of samples (N, P): 0.5 where they cannot be told apart.
-
-    sbibm's definition: both z-scored by the reference's moments; an MLP of two hidden layers of 10 P ReLU
-    units, trained by Adam until scikit-learn calls it converged; five-fold cross-validation, shuffled.
-    """
-    from sklearn.model_selection import KFold, cross_val_score
-    from sklearn.neural_network import MLPClassifier
-
-    width = 10 * reference.shape[1]
-    classifier = MLPClassifier((width, width), solver="adam", max_iter=10_000, random_state=seed)
-    mean, std = reference.mean(0), reference.std(0)
-    features = (torch.cat((reference, samples)) - mean) / std
-    labels = np.repeat((0.0, 1.0), (len(reference), len(samples)))
-    folds = KFold(n_splits=5, shuffle=True, random_state=seed)
-    return float(cross_val_score(classifier, features.numpy(), labels, cv=folds, scoring="accuracy").mean())
-
-
 def metropolis(task: Task, theta: Tensor, x: Tensor, *, steps: int, seed: int = 0) -> Tensor:
     """Random walks from each theta that leave the posterior given x, shape (1, D) or one a row, invariant."""
     with torch.random.fork_rng(devices=[]):
