@@ -49,7 +49,8 @@ class DenseFlow(InvertibleNetwork):
         transform: The couplings' family of functions; None for a rational-quadratic spline.
         coupling: "half" changes one half of the entries given the other; "hint" also the halves among
             themselves, down to single entries, with about D conditioners a step.
-        mixing: "lu" (any invertible matrix), "householder" (orthogonal ones) or "permutation" (fixed).
+        mixing: "permutation" (fixed: splines work entry by entry and do better on axes that stay apart), "lu"
+            (any invertible matrix) or "householder" (orthogonal ones).
         memory: What is kept for the backward pass, see :class:`posterior.reversible.Memory`; where the hidden
             layers of all steps fit into memory, as they often do for vectors, "store" is the fastest.
         conditioner: Builds the network inside each coupling from its sizes of input and output; None for a
@@ -83,7 +84,7 @@ class DenseFlow(InvertibleNetwork):
         layers: int = 2,
         transform: Elementwise | None = None,
         coupling: Literal["half", "hint"] = "half",
-        mixing: Literal["lu", "householder", "permutation"] = "lu",
+        mixing: Literal["lu", "householder", "permutation"] = "permutation",
         memory: MemoryLike = "invert",
         conditioner: ConditionerFactory | None = None,
         dropout: float = 0.0,
