@@ -39,15 +39,16 @@ from posterior.networks.base import InvertibleNetwork
 from posterior.networks.conditional_hint import ConditionalHINT
 from posterior.networks.glow import ConditionalGlow
 from posterior.plots.style import save
+from posterior.reversible import Memory
 from posterior.summary import UNet
 from posterior.training.ema import averaged_copy, update_average
 
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 NETWORKS = {"glow": "Conditional Glow", "hint": "Conditional HINT"}
 STEPS = {"glow": 8000, "hint": 5000}
-BATCH, RATE, WARM_UP, CLIP, DECAY = 64, 5e-3, 200, 1.0, 0.999
-PAIRS = 4096
-"""Held-out pairs."""
+BATCH, RATE, WARM_UP, CLIP, DECAY = 64, 1e-2, 200, 1.0, 0.999
+MEMORY = Memory("invert", keep=True)
+PAIRS, HELD_OUT_SEED = 4096, 1_000_000
 
 
 @final
@@ -76,9 +77,9 @@ def build(name: str, problem: GaussianImages) -> ConditionalFlow:
     """Eight layers on two scales, behind a U-net that sees y and its illumination."""
     network: InvertibleNetwork
     if name == "glow":
-        network = ConditionalGlow(1, 8, hidden=32, scales=2, steps=4, memory="store")
+        network = ConditionalGlow(1, 8, hidden=32, scales=2, steps=4, memory=MEMORY)
     else:  # its layers transform the condition too: fewer channels, each part divided once
-        network = ConditionalHINT(1, 2, hidden=32, scales=2, steps=4, recursion=1, memory="store")
+        network = ConditionalHINT(1, 2, hidden=32, scales=2, steps=4, recursion=1, memory=MEMORY)
     summary = nn.Sequential(Illuminated(problem), UNet(2, network.cond_channels, width=32))
     return ConditionalFlow(network, summary)
 
@@ -167,7 +168,7 @@ def main() -> None:
             "steps": steps,
             "processor_seconds": time.process_time() - start,
         }
-    x, y = problem.simulator(seed=1000)(PAIRS)
+    x, y = problem.simulator(HELD_OUT_SEED)(PAIRS)
     say("comparing")
     compared = {
         name: compare(posterior, exact, x, y)
@@ -175,7 +176,7 @@ def main() -> None:
     }
     figures = {
         "bars": BARS,
-        "problem": asdict(problem),
+        "problem": asdict(problem) | {"posterior_std": [float(exact.std.min()), float(exact.std.max())]},
         "training": {"seed": options.seed, "batch": BATCH, "learning_rate": RATE, **training},
         "held_out": {"pairs": PAIRS, "observations": OBSERVATIONS, "draws_an_observation": DRAWS},
         "networks": {NETWORKS[name]: compared[name].figures for name in networks},
@@ -187,6 +188,9 @@ def main() -> None:
         save(picture(problem, x, y, compared), GALLERY / "linear_gaussian", formats=("png",))
     else:  # part of the comparison is no result
         print(json.dumps(figures, indent=1))
+    passed = {name: all(compared[name].figures["within_bars"].values()) for name in (*networks, *wrong)}
+    if passed != dict.fromkeys(networks, True) | dict.fromkeys(wrong, False):
+        sys.exit(f"expected every network within the bars and no wrong posterior, got {passed}")
 
 
 if __name__ == "__main__":

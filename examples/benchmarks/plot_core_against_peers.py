@@ -42,6 +42,7 @@ def figure(figures: dict[str, Any], size: int) -> Figure:
     _axes(left, steps, "peak memory of a training step [MB]")
     _axes(right, steps, "time of a training step / stored")
     left.set_yscale("log")
+    left.set_yticks(ticks := (10, 20, 50, 100, 200, 500), [str(tick) for tick in ticks])
     right.axhline(1.0, color=TRUTH, lw=0.5)
     right.set_ylim(bottom=0.0)
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
