@@ -20,7 +20,7 @@ from torch import nn
 from posterior.allocator import keep_freed_memory
 
 SIZES = (64, 128)
-PEERS = ("normflows", "FrEIA", "nflows", "MemCNN")
+PEERS = ("normflows", "FrEIA", "FrEIA, learned mixing", "nflows", "MemCNN")
 BATCH = 4
 DEPTHS = (4, 16, 80)
 

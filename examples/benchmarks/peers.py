@@ -97,15 +97,16 @@ class NormflowsStep(nn.Module):
 
 
 class FreiaStep(nn.Module):
-    """FrEIA's all-in-one block: global scale, fixed soft permutation, one-sided coupling."""
+    """FrEIA's all-in-one block: global scale, one-sided coupling, a fixed or a learned mixing of channels."""
 
-    def __init__(self, channels: int, size: int, *, hidden: int) -> None:
+    def __init__(self, channels: int, size: int, *, hidden: int, learned: bool = False) -> None:
         super().__init__()
+        mixing = {"learned_householder_permutation": channels} if learned else {"permute_soft": True}
         self.block = freia.AllInOneBlock(
             [(channels, size, size)],
             [(CONDITION, size, size)],
             subnet_constructor=partial(conditioner, hidden=hidden),
-            permute_soft=True,
+            **mixing,
         )
 
     def forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,6 +186,7 @@ class MemcnnStep(nn.Module):
 STEPS = {
     "normflows": NormflowsStep,
     "FrEIA": FreiaStep,
+    "FrEIA, learned mixing": partial(FreiaStep, learned=True),
     "nflows": NflowsStep,
     "MemCNN": MemcnnStep,
 }
