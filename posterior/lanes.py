@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from posterior.drift import DriftGuard
+from posterior.drift import DriftGuard, declared_precisions
 from posterior.invertible import Invertible
 from posterior.reversible import MemoryLike, Sequential, as_memory, refuse_running_statistics
 from posterior.walk import Chain, Step
@@ -58,7 +58,7 @@ class TwoLanes(nn.Module):
         self.layers = nn.ModuleList(leaf.layer for leaf in leaves)
         self._kinds = [(leaf.on_condition, leaf.given_condition) for leaf in leaves]
         self.memory = as_memory(memory)
-        self._guard = DriftGuard(self.memory.drift_tolerance)
+        self._guard = DriftGuard(self.memory.drift_tolerance, declared_precisions(self))
         refuse_running_statistics(self)
 
     def forward(self, x: Tensor, y: Tensor) -> Lanes:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from posterior.drift import DriftGuard
+from posterior.drift import DriftGuard, declared_precisions
 from posterior.invertible import Invertible, trainable
 from posterior.walk import Chain, Step, Walk
 
@@ -43,7 +43,8 @@ class Memory:
             there; 0 for never.
         chunk: Under "invert", samples of the batch that go through the chain together; 0 for all. The
             hidden activations of a conditioner shrink with it.
-        drift_tolerance: Relative error of the rebuilt input above which "invert" warns.
+        drift_tolerance: Relative error of the rebuilt input above which "invert" warns; None for what the
+            precision of the conditioners allows, see :class:`posterior.drift.DriftGuard`.
 
     Raises:
         ValueError: If the mode is unknown or a number negative.
@@ -53,13 +54,13 @@ class Memory:
     keep: bool = False
     anchor_every: int = 0
     chunk: int = 0
-    drift_tolerance: float = 1e-3
+    drift_tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(MemoryMode):
             raise ValueError(f'expected memory "invert", "checkpoint" or "store", got {self.mode!r}')
         for name in ("anchor_every", "chunk", "drift_tolerance"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")
 
     def walk(
@@ -109,7 +110,7 @@ class Sequential(Invertible):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.memory = as_memory(memory)
-        self._guard = DriftGuard(self.memory.drift_tolerance)
+        self._guard = DriftGuard(self.memory.drift_tolerance, declared_precisions(self))
         if not self.layers:
             raise ValueError("expected at least one layer, got none")
         refuse_running_statistics(self)

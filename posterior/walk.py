@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar, final
 import torch
 from torch import Tensor, nn
 
-from posterior.drift import DriftGuard, fingerprint
+from posterior.drift import DriftGuard, estimated_error, fingerprint, relative_error
 from posterior.invertible import Invertible, Trace
+from posterior.linearise import working_dtype
 from posterior.replay import autocast_like_now
 
 T = TypeVar("T")
@@ -42,12 +43,13 @@ class Passed(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """What a backward walk returns: the rebuilt input and gradients."""
+    """What a backward walk returns: the rebuilt input, gradients, and the drift at every anchor."""
 
     x: Tensor
     c: Tensor | None
     grad_x: Tensor
     grad_c: Tensor | None
+    errors: tuple[Tensor, ...]
 
 
 @final
@@ -108,6 +110,7 @@ class Walk:
         x, c, grad_logdet, grad_logdet_c, traces, kept = passed
         grad, grad_c = grads
         anchors, owned = list(kept), False
+        errors: list[Tensor] = []
         for index, (layer, on_condition, given) in reversed(list(enumerate(self._ordered(self.steps)))):
             step = layer.reverse_step_inverse if self.inverse else layer.reverse_step
             if on_condition:
@@ -132,9 +135,12 @@ class Walk:
                     owned = True
             _add_up(found, self._ordered(self.trainables)[index], more)
             if self._is_anchor(index):
-                c = anchors.pop() if self.moves_condition else c
+                if self.moves_condition and c is not None:
+                    errors.append(relative_error(anchors[-1], c))
+                    c = anchors.pop()
+                errors.append(relative_error(anchors[-1], x))
                 x = anchors.pop()
-        return Returned(x, c, grad, grad_c)
+        return Returned(x, c, grad, grad_c, tuple(errors))
 
     def chunks(self, *tensors: Tensor | None) -> Iterator[Any]:
         """Split tensors along the batch into the pieces that go together; None stays None."""
@@ -193,7 +199,10 @@ class Chain(torch.autograd.Function):
                 for (out, c_out, grad, grad_c, *change), own in pieces
             ]
             x, c_in, grad_x, grad_c = (_join([one[i] for one in returned]) for i in range(4))
-            walk.guard.observe(prints, _fingerprints(walk, x, c_in))
+            errors = [error for one in returned for error in one.errors]
+            errors.append(estimated_error(prints, _fingerprints(walk, x, c_in)))
+            outputs = [z, c] if walk.moves_condition else [z]
+            walk.guard.observe(torch.cat(errors), outputs, working_dtype(z))
         if grad_c is not None:
             grad_c = grad_c.to(c.dtype)
         # Not the saved parameters: hooks on saved tensors may hand back others in their place.

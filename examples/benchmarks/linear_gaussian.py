@@ -45,8 +45,8 @@ from posterior.training.ema import averaged_copy, update_average
 
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 NETWORKS = {"glow": "Conditional Glow", "hint": "Conditional HINT"}
-STEPS = {"glow": 8000, "hint": 5000}
-BATCH, RATE, WARM_UP, CLIP, DECAY = 64, 1e-2, 200, 1.0, 0.999
+STEPS = {"glow": 8000, "hint": 6000}
+BATCH, RATE, WARM_UP, CLIP, DECAY = 64, 4e-3, 200, 1.0, 0.999
 MEMORY = Memory("invert", keep=True)
 PAIRS, HELD_OUT_SEED = 4096, 1_000_000
 
