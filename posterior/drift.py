@@ -10,15 +10,15 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-_FREQUENCIES = tuple(math.pi * math.sqrt(prime) for prime in (2, 3, 5, 7, 11, 13, 17, 19))
+PROJECTIONS = 8
+"""Random projections in a fingerprint; a single one would miss an error now and then."""
 
 
 def fingerprint(x: Tensor) -> Tensor:
     r"""Nine numbers a sample, (W x, |x|) with 8 rows of fixed pseudo-random signs W; shape (B, 9).
 
-    The root mean square of W (x' - x) is |x' - x| within a factor of about 2, wherever they differ; a single
-    row would miss an error now and then. A sign is the product of one for the last axis and one for all
-    others, so that nothing of x's size is made.
+    The root mean square of W (x' - x) is |x' - x| within a factor of about 2, wherever they differ. A sign is
+    the product of one for the last axis and one for all others, so that nothing of x's size is made.
     """
     rows = x.unsqueeze(1).flatten(1, -2)
     with torch.autocast(x.device.type, enabled=False):
@@ -59,9 +59,12 @@ def _norm(x: Tensor) -> Tensor:
 
 def _signs(size: int, offset: float, like: Tensor) -> Tensor:
     """Signs (size, 8) of quadratic phases: no structure of an image resonates with them."""
+    # Made where they are needed: a table to be copied to an accelerator would stall it. No two of these
+    # square roots have a rational ratio.
+    column = torch.arange(PROJECTIONS, dtype=torch.float64, device=like.device)
     index = torch.arange(1, size + 1, dtype=torch.float64, device=like.device)[:, None]
-    frequencies = torch.tensor(_FREQUENCIES, dtype=torch.float64, device=like.device)
-    return torch.where((index * (index + offset) * frequencies).cos() < 0.0, -1.0, 1.0).to(like.dtype)
+    phase = math.pi * (column + 2.5).sqrt() * index * (index + offset)
+    return torch.where(phase.cos() < 0.0, -1.0, 1.0).to(like.dtype)
 
 
 class _Observation(NamedTuple):
@@ -110,7 +113,8 @@ class DriftGuard:
         limit = self.tolerance
         if limit is None:
             limit = default_tolerance((precision, *self._precisions))
-        previous, self._latest = self._latest, _Observation(errors.amax(), finite, limit)
+        worst = errors.amax() if len(errors) else errors.new_zeros(())
+        previous, self._latest = self._latest, _Observation(worst, finite, limit)
         due = self._latest if errors.device.type == "cpu" else previous
         # Not "above": an error that is not a number must warn too.
         if due is not None and not float(due.error) <= due.limit and bool(due.finite):

@@ -172,6 +172,12 @@ def test_tolerance_is_the_users() -> None:
     assert chain.drift > 1e-2
 
 
+def test_an_empty_batch_does_not_drift() -> None:
+    chain = Sequential([Leaky(3e-2)])
+    chain(images(0))[0].sum().backward()
+    assert chain.drift == 0.0
+
+
 @pytest.mark.parametrize("chunk", [0, 5])
 def test_drift_behind_an_anchor_is_seen(chunk: int) -> None:
     layers = [ActNorm(4).eval(), ActNorm(4).eval(), Leaky(3e-2)]
