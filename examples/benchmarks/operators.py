@@ -17,7 +17,7 @@ from scipy.special import hankel2
 
 from physics import Acquisition, BornOperator, EarthModel, ForwardOperator, dot_test, ricker
 from physics.config import LayeredPriorConfig, PairConfig, SurveyConfig
-from physics.simulate import PairSimulator
+from physics.pairs import PairSimulator
 
 
 def rough(shape: tuple[int, int] = (40, 36)) -> tuple[EarthModel, Acquisition, np.ndarray]:

@@ -26,8 +26,9 @@ from physics.jit_locks import clear_stale_locks
 from physics.linear import BornOperator
 from physics.manifest import read_manifest
 from physics.model import EarthModel
+from physics.pairs import PairSimulator, pair_generator, simulate_pair
 from physics.progress import Progress
-from physics.simulate import PairSimulator, pair_generator, simulate, simulate_pair
+from physics.simulate import simulate
 
 SHAPE = (16, 16)
 TINY = PairConfig(
