@@ -141,6 +141,8 @@ class Sequential(Invertible):
         return self._guard.latest
 
     def _apply_chain(self, x: Tensor, c: Tensor | None, *, inverse: bool) -> tuple[Tensor, Tensor]:
+        # Laid out once as the image is, beside which every coupling puts it.
+        c = None if c is None else c.contiguous()
         if self.memory.mode == "invert" and torch.is_grad_enabled():
             walk = self.memory.walk([Step(leaf) for leaf in self.unrolled()], self._guard, inverse=inverse)
             z, logdet = Chain.apply(walk, x, c, *walk.parameters())

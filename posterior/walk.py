@@ -232,14 +232,15 @@ def _add_up(
 def _flatten(nested: Any) -> tuple[list[Tensor], Any]:
     """The tensors in nested tuples, and the same tuples with their places in the list."""
     tensors: list[Tensor] = []
+    return tensors, _place(nested, tensors)
 
-    def place(item: Any) -> Any:
-        if isinstance(item, tuple):
-            return tuple(place(one) for one in item)
-        tensors.append(item)
-        return len(tensors) - 1
 
-    return tensors, place(nested)
+def _place(item: Any, tensors: list[Tensor]) -> Any:
+    # Not a closure: one that calls itself keeps what it holds alive until Python collects garbage.
+    if isinstance(item, tuple):
+        return tuple(_place(one, tensors) for one in item)
+    tensors.append(item)
+    return len(tensors) - 1
 
 
 def _unflatten(tensors: Sequence[Tensor], shape: Any) -> Any:

@@ -179,12 +179,13 @@ class Coupling(Invertible):
         return torch.autocast(x.device.type, self.dtype, self.dtype != x.dtype, cache_enabled=False)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Parts (a, b): changed, dense in memory, and fixed."""
+        """Parts (a, b), changed and fixed, as whole blocks of memory: arithmetic on other slices is slow."""
+        x = x.contiguous()
         if self.swap:
             fixed, changed = x.split((self.fixed, self.channels - self.fixed), 1)
         else:
             changed, fixed = x.split((self.channels - self.fixed, self.fixed), 1)
-        return channels_last(changed), fixed
+        return changed, fixed
 
     def _join(self, changed: Tensor, fixed: Tensor) -> Tensor:
         if not self.fixed:

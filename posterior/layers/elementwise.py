@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from posterior.invertible import channels_last, per_sample
+from posterior.invertible import per_sample
 
 Parameters = tuple[Tensor, ...]
 """The natural parameters of every cell's function, such as scale and shift."""
@@ -230,7 +230,7 @@ class Additive(Elementwise):
 def _halves(raw: Tensor) -> Parameters:
     """The two parameters of every cell, each dense in memory: arithmetic on slices is much slower."""
     first, second = raw.chunk(2, 1)
-    return channels_last(first), channels_last(second)
+    return first.contiguous(), second.contiguous()
 
 
 def _sum(values: Tensor) -> Tensor:

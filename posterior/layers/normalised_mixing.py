@@ -11,7 +11,7 @@ from posterior.invertible import Invertible, ReverseStep, Trace
 from posterior.layers.actnorm import ActNorm
 from posterior.layers.conv1x1 import Conv1x1
 from posterior.layers.householder import Reflections, product, reflections, vector_gradients
-from posterior.layers.mixing import channel_products, mix_channels
+from posterior.layers.mixing import channel_products, channel_sums, mix_channels
 
 
 @final
@@ -52,11 +52,12 @@ class NormalisedMixing(Invertible):
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply one layer after the other."""
         y, logdet = self.norm(x)
-        return self.conv(y)[0], logdet
+        return mix_channels(y, product(reflections(self.conv.vectors))), logdet
 
     def inverse(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Undo them."""
-        return self.norm.inverse(self.conv.inverse(z)[0])
+        self.norm.check("z", z)
+        return self.norm.inverse(mix_channels(z, product(reflections(self.conv.vectors)).T))
 
     def record(
         self, x: Tensor, c: Tensor | None = None, *, inverse: bool = False, keep: bool = False
@@ -69,7 +70,7 @@ class NormalisedMixing(Invertible):
             self.norm.initialise_from(x)
         compact = reflections(self.conv.vectors)
         matrix = product(compact)
-        out = self._unmix(x, matrix) if inverse else self._mix(x, matrix)
+        out = self._undo(x, matrix) if inverse else self._apply_both(x, matrix)
         logdet = (self.norm.log_scale.sum() * (x[0, 0].numel() * (-1 if inverse else 1))).expand(x.shape[0])
         return out, logdet, (*compact, matrix) if keep else ()
 
@@ -79,8 +80,8 @@ class NormalisedMixing(Invertible):
     ) -> ReverseStep:
         """X = W^-1 (z - Q b), dL/dx = W^T dL/dz, and the gradients above."""
         compact, matrix = self._recall(trace)
-        x = self._unmix(z, matrix)
-        grad_x = mix_channels(grad_z, self._scaled(matrix).T.to(z.dtype))
+        x = self._undo(z, matrix)
+        grad_x = mix_channels(grad_z, self._scaled(matrix).T)
         return ReverseStep(x, grad_x, None, self._gradients(compact, matrix, (x, grad_z), grad_logdet.sum()))
 
     @torch.no_grad()
@@ -89,20 +90,18 @@ class NormalisedMixing(Invertible):
     ) -> ReverseStep:
         """Of x = W^-1 (z - Q b): dL/dz = W^-T dL/dx, and minus the gradients above at that dL/dz."""
         compact, matrix = self._recall(trace)
-        z = self._mix(x, matrix)
+        z = self._apply_both(x, matrix)
         unscaled = matrix * self.norm.log_scale.double().neg().exp()
-        grad_z = mix_channels(grad_x, unscaled.to(x.dtype))
+        grad_z = mix_channels(grad_x, unscaled)
         found = self._gradients(compact, matrix, (x, grad_z), grad_logdet.sum())
         return ReverseStep(z, grad_z, None, [-gradient for gradient in found])
 
-    def _mix(self, x: Tensor, matrix: Tensor) -> Tensor:
-        shift = matrix @ self.norm.bias.double()
-        return mix_channels(x, self._scaled(matrix).to(x.dtype), shift.to(x.dtype))
+    def _apply_both(self, x: Tensor, matrix: Tensor) -> Tensor:
+        return mix_channels(x, self._scaled(matrix), matrix @ self.norm.bias.double())
 
-    def _unmix(self, z: Tensor, matrix: Tensor) -> Tensor:
+    def _undo(self, z: Tensor, matrix: Tensor) -> Tensor:
         scale = self.norm.log_scale.double().neg().exp()
-        shift = -scale * self.norm.bias.double()
-        return mix_channels(z, (scale[:, None] * matrix.T).to(z.dtype), shift.to(z.dtype))
+        return mix_channels(z, scale[:, None] * matrix.T, -scale * self.norm.bias.double())
 
     def _scaled(self, matrix: Tensor) -> Tensor:
         """W, float64."""
@@ -122,8 +121,7 @@ class NormalisedMixing(Invertible):
         x, grad_z = pair
         norm, vectors = self.norm, self.conv.vectors
         scale = norm.log_scale.double().exp()
-        products = channel_products(grad_z, x)
-        sums = grad_z.sum((0, *range(2, grad_z.ndim))).double()
+        products, sums = channel_products(grad_z, x), channel_sums(grad_z)
         grad_scale = ((matrix * products).sum(0) * scale).add_(grad_logdet, alpha=x[0, 0].numel())
         found: list[tuple[Tensor, Tensor]] = [(norm.log_scale, grad_scale), (norm.bias, matrix.T @ sums)]
         if vectors.requires_grad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -162,6 +163,24 @@ def test_coupling_arithmetic_stays_in_full_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         results = [*layer(x, c), *layer.inverse(x, c), *Conv1x1(4)(x)]
     assert {value.dtype for value in results} == {torch.float32}
+
+
+def test_what_is_kept_is_freed_with_the_graph_not_at_the_next_garbage_collection() -> None:
+    net = glow(Memory(keep=True), 2)
+    x, c = pair()
+
+    def step() -> None:
+        z, logdet = net(x, c.requires_grad_())
+        (z.square().sum() - logdet.sum()).backward()
+
+    step()  # what torch makes once is made here
+    gc.collect()
+    gc.disable()
+    try:
+        step()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_drift_guard_stays_silent_on_an_exact_chain() -> None:
