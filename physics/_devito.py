@@ -12,5 +12,6 @@ os.environ.setdefault("DEVITO_LANGUAGE", "C")
 os.environ.setdefault("DEVITO_LOGGING", "ERROR")
 
 import devito  # Devito reads the variables above when it is imported
+from devito.types.sparse import SubFunction
 
-__all__ = ["devito"]
+__all__ = ["SubFunction", "devito"]

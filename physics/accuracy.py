@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from math import comb
+from math import comb, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,41 @@ def second_derivative_weights(space_order: int) -> tuple[float, ...]:
     p = space_order // 2
     side = [2.0 * (-1) ** (k + 1) / k**2 * comb(2 * p, p + k) / comb(2 * p, p) for k in range(1, p + 1)]
     return (-2.0 * sum(side), *side)
+
+
+@cache
+def first_derivative_weights(space_order: int) -> tuple[float, ...]:
+    r"""Weights c_1, ..., c_p of the centred first derivative of order 2p on a unit grid.
+
+    .. math:: u'(x) \approx \sum_{k=1}^p c_k (u(x + k) - u(x - k)),
+              \qquad c_k = \frac{(-1)^{k+1}}{k} \frac{(p!)^2}{(p - k)! (p + k)!}
+
+    Args:
+        space_order: Even order of accuracy, 2p.
+
+    Source:
+        Fornberg, Generation of finite difference formulas on arbitrarily spaced grids, Math. Comp. 51, 1988.
+    """
+    p = space_order // 2
+    return tuple((-1) ** (k + 1) / k * comb(2 * p, p + k) / comb(2 * p, p) for k in range(1, p + 1))
+
+
+@cache
+def staggered_weights(space_order: int) -> tuple[float, ...]:
+    r"""Weights c_1, ..., c_p of the first derivative of order 2p between the points of a unit grid.
+
+    .. math:: u'(x) \approx \sum_{k=1}^p c_k (u(x + k - \tfrac12) - u(x - k + \tfrac12)),
+              \qquad c_k = \frac{(-1)^{k+1}}{2 k - 1} \prod_{j \neq k}
+              \left| \frac{(2 j - 1)^2}{(2 j - 1)^2 - (2 k - 1)^2} \right|
+
+    Args:
+        space_order: Even order of accuracy, 2p.
+
+    Source:
+        Fornberg, Generation of finite difference formulas on arbitrarily spaced grids, Math. Comp. 51, 1988.
+    """
+    odd = range(1, space_order, 2)
+    return tuple((-1) ** (k // 2) / k * prod(abs(j**2 / (j**2 - k**2)) for j in odd if j != k) for k in odd)
 
 
 def stable_time_step(space_order: int, spacing: tuple[float, ...], vmax: float) -> float:

@@ -63,6 +63,11 @@ class Adjoint(LinearOperator):
         super().__init__(operator.range_shape, operator.domain_shape, operator.dtype)
         self._operator = operator
 
+    @property
+    def H(self) -> LinearOperator:  # noqa: N802  (the field's own symbol)
+        """The operator whose adjoint this is."""
+        return self._operator
+
     def forward(self, x: ArrayLike, /) -> NDArray[Any]:
         """A^T x."""
         return self._operator.adjoint(x)

@@ -135,7 +135,7 @@ class DatasetWriter:
         write_durably(self.folder / entry.file, data)
         append_durably(self.folder / MANIFEST, entry.line().encode())
         self._entries[entry.first] = entry
-        if not self.missing():
+        if len(self._entries) == -(-self._header["count"] // self._header["shard_size"]):
             self._settle_manifest()
         return entry
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,15 +38,16 @@ def write_durably(path: Path, data: bytes) -> None:
         OSError: If the disk is full or fails; the old file stands and no part is left.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with _full_disk_said(path, len(data)):
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     _sync_folder(path.parent)
 
 
@@ -52,7 +57,7 @@ def append_durably(path: Path, line: bytes) -> None:
     Raises:
         OSError: If the disk is full or fails; the file is as it was.
     """
-    with path.open("ab", buffering=0) as file:
+    with _full_disk_said(path, len(line)), path.open("ab", buffering=0) as file:
         size = file.tell()
         try:
             if file.write(line) != len(line):
@@ -61,6 +66,22 @@ def append_durably(path: Path, line: bytes) -> None:
         except BaseException:
             file.truncate(size)
             raise
+
+
+@contextmanager
+def _full_disk_said(path: Path, size: int) -> Iterator[None]:
+    """Say what was to be written and how much space there is; the system only says that it is too little."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(path.parent).free
+        raise OSError(
+            error.errno,
+            f"the disk is full: {path.name} needs {size} bytes and {path.parent} has {free} left (or a quota "
+            "is used up). What was finished is kept: free some space and run again to go on",
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, Protocol, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from physics import errors, stencils
-from physics.accuracy import points_per_wavelength
+from physics import errors
 from physics.algebra import Adjoint, Composition, LinearOperator, dot_test
 from physics.geometry import Acquisition
 from physics.model import EarthModel
-from physics.operators import Setting
-from physics.propagators import Medium, Propagator, Shot, propagator
-from physics.wavelets import frequency_below, interpolate, interpolate_adjoint
+from physics.modelling import Modelling, Numerics
+from physics.propagators import Propagator, Shot
 
 __all__ = [
     "Adjoint",
@@ -27,82 +24,21 @@ __all__ = [
     "dot_test",
 ]
 
-_BULK = 0.9
-"""Share of the wavelet's energy that the grid must carry."""
-_NEARLY_ALL = 1.0 - 1e-6
-"""Share of the wavelet's energy that a kept wavefield must not alias: for a Ricker wavelet up to 3 f0."""
+Imaging = Literal["correlation", "inverse_scattering"]
 
 
-class _Plan:
-    """What F and J share: a model and a survey that fit, the computing time axis, and the propagator."""
+class Encoding(Protocol):
+    """Simultaneous sources: who fires what. `physics.encoding` has several."""
 
-    def __init__(
-        self, model: EarthModel, survey: Acquisition, *, steps_per_sample: int | None, subsample: int
-    ) -> None:
-        survey.check_inside(model.lower, model.upper)
-        self.model = model
-        self.survey = survey
-        self.steps = self._steps(steps_per_sample)
-        self.dt = survey.dt / self.steps
-        errors.check_time_step(self.dt, model.critical_dt, model.vmax)
-        self._subsample = subsample
-
-    def _steps(self, given: int | None) -> int:
-        if given is None:
-            return math.ceil(self.survey.dt / self.model.critical_dt)
-        if given < 1:
-            raise errors.PhysicsError(f"expected steps_per_sample of at least 1, got {given}")
-        return given
-
-    def check_wavelet(self, wavelet: ArrayLike) -> NDArray[np.float64]:
-        """The wavelet, if it fits the records and the grid."""
-        array = errors.check_wavelet(wavelet, self.survey.nt)
-        errors.check_dispersion(
-            self.model.vmin,
-            max(self.model.spacing),
-            frequency=frequency_below(array, self.survey.dt, _BULK),
-            needed=points_per_wavelength(self.model.space_order),
-            order=self.model.space_order,
-        )
-        return array
-
-    def propagator(self) -> Propagator:
-        """The process's propagator for this setting; shared with every operator of the same setting."""
-        model = self.model
-        return propagator(
-            Setting(model.spacing, model.space_order, model.dtype),
-            model.padded_shape,
-            num_steps=(self.survey.nt - 1) * self.steps + 1,
-            num_receivers=self.survey.num_receivers,
-            subsample=self._subsample,
-        )
-
-    def shots(self, signature: NDArray[np.float64], *, slots: bool) -> list[Shot]:
-        """A shot for each source, all with the same signature (nt,); with ``slots``, each in its own slot."""
-        medium = Medium(*stencils.coefficients(self.model.pad(self.model.m), self.model.damping, self.dt))
-        corner = np.array(self.model.lower) - self.model.nbl * np.array(self.model.spacing)
-        receivers = self.survey.receivers - corner
-        fine = interpolate(signature, self.steps)
-        return [
-            Shot(medium, source - corner, receivers, fine, slot=index if slots else 0)
-            for index, source in enumerate(self.survey.sources)
-        ]
-
-    def sample(self, record: NDArray[Any]) -> NDArray[Any]:
-        """Decimate computed steps to the samples of the records (the wavefield is band-limited)."""
-        return record[:: self.steps]
-
-    def spread(self, samples: NDArray[Any]) -> NDArray[Any]:
-        """Adjoint of `sample`: zeros between the samples."""
-        steps = np.zeros(((self.survey.nt - 1) * self.steps + 1, samples.shape[1]), dtype=samples.dtype)
-        steps[:: self.steps] = samples
-        return steps
+    def signatures(self, wavelet: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Signatures (nenc, nsrc, nt) of every source in every encoded shot, for one wavelet (nt,)."""
 
 
+@final
 class ForwardOperator(LinearOperator):
     r"""Acoustic modelling F(m), linear in the source signatures q.
 
-    .. math:: m u_{tt} + \eta u_t - \nabla^2 u = P_s^T q, \qquad d = P_r u
+    .. math:: m u_{tt} - \nabla^2 u = P_s^T q, \qquad d = P_r u
 
     A source of signature q is the density h_x h_z q(t) delta(x - x_s): its amplitude does not depend on the
     time step.
@@ -110,7 +46,7 @@ class ForwardOperator(LinearOperator):
     Args:
         model: Earth model m.
         survey: Sources, receivers and sampling.
-        steps_per_sample: Computing steps per sample of the records; by default the smallest stable number.
+        numerics: How waves are computed.
 
     Shapes:
         q: (nsrc, nt), d: (nsrc, nt, nrec). `forward` also takes one wavelet (nt,) for all sources; a wavelet
@@ -125,23 +61,21 @@ class ForwardOperator(LinearOperator):
         >>> d = F.forward(ricker(f0=15.0, dt=survey.dt, nt=survey.nt))
     """
 
-    def __init__(
-        self, model: EarthModel, survey: Acquisition, *, steps_per_sample: int | None = None
-    ) -> None:
+    def __init__(self, model: EarthModel, survey: Acquisition, *, numerics: Numerics | None = None) -> None:
         super().__init__((survey.num_sources, survey.nt), survey.record_shape, model.dtype)
-        self._plan = _Plan(model, survey, steps_per_sample=steps_per_sample, subsample=1)
-        self._shots = self._plan.shots(np.zeros(survey.nt), slots=False)
+        self._modelling = Modelling(model, survey, numerics or Numerics())
+        self._shots = self._modelling.shots([np.zeros(survey.nt)] * survey.num_sources)
 
     def forward(self, x: ArrayLike, /) -> NDArray[Any]:
         """Records (nsrc, nt, nrec) of signatures (nsrc, nt), or of one wavelet (nt,) for all sources."""
         if np.ndim(x) == 1:
-            x = np.broadcast_to(self._plan.check_wavelet(x), self.domain_shape)
+            x = np.broadcast_to(self._modelling.check_wavelet(x), self.domain_shape)
         signatures = errors.as_array(x, self.domain_shape, "source signatures", np.float64)
         records = np.empty(self.range_shape, self.dtype)
-        runner = self._plan.propagator()
+        runner, time = self._modelling.propagator(), self._modelling.time
         for index, (shot, q) in enumerate(zip(self._shots, signatures, strict=True)):
-            record = runner.forward(replace(shot, signature=interpolate(q, self._plan.steps)))
-            records[index] = self._plan.sample(record)
+            record = runner.forward(replace(shot, signatures=time.refine(q[None]).T))
+            records[index] = self._modelling.sample(index, record)
             errors.check_result(records[index], f"record of shot {index}")
         return records
 
@@ -149,19 +83,19 @@ class ForwardOperator(LinearOperator):
         """Signatures (nsrc, nt) of records (nsrc, nt, nrec): back-propagated to the sources."""
         records = errors.as_array(y, self.range_shape, "records", self.dtype)
         signatures = np.empty(self.domain_shape, self.dtype)
-        runner = self._plan.propagator()
+        runner, time = self._modelling.propagator(), self._modelling.time
         for index, (shot, record) in enumerate(zip(self._shots, records, strict=True)):
-            fine = runner.adjoint(shot, self._plan.spread(record))
-            signatures[index] = interpolate_adjoint(fine.astype(np.float64), self._plan.steps)
+            fine = runner.adjoint(shot, self._modelling.sample_adjoint(index, record))
+            signatures[index] = time.refine_adjoint(fine.T)[0]
             errors.check_result(signatures[index], f"source signature of shot {index}")
         return signatures
 
 
+@final
 class BornOperator(LinearOperator):
     r"""Born modelling J(m0), the derivative of F at m0; its adjoint is reverse-time migration.
 
-    .. math:: m_0 \delta u_{tt} + \eta \delta u_t - \nabla^2 \delta u = -\delta m \, u_{tt}, \qquad
-              J \delta m = P_r \delta u
+    .. math:: m_0 \delta u_{tt} - \nabla^2 \delta u = -\delta m \, u_{tt}, \qquad J \delta m = P_r \delta u
 
     .. math:: J^T d = -R^T \sum_n u^n v^n_{tt}
 
@@ -172,25 +106,24 @@ class BornOperator(LinearOperator):
         model: Background m0.
         survey: Sources, receivers and sampling.
         wavelet: Signature of every source, shape (nt,), sampled like the records.
-        subsample: Every how many computed steps the background enters the image. 1 is the exact adjoint; more
-            is the adjoint up to aliasing, below 1e-4 for records that are quiet at their end; it saves memory
-            and a third of the time. A record cut off amid strong waves is not band-limited: taper it.
-        keep_wavefields: Keep every shot's background from `forward` for the next `adjoint`, and from one
-            adjoint to the next: three propagations a shot instead of four. The store is shared by all
-            operators of the setting and stays allocated; it takes nsrc * steps / subsample * padded cells
-            values, 120 MB for 8 shots of 715 / 4 steps on 144 x 144 cells.
-        steps_per_sample: Computing steps per sample of the records; by default the smallest stable number.
+        numerics: How waves are computed; ``subsample=1`` is the exact adjoint.
+        keep_wavefields: Keep the background of every shot, so that an adjoint after a forward does not
+            compute it again: memory of nsrc wavefields.
+        imaging: "correlation" is the adjoint of the derivative of F; "inverse_scattering" is another pair of
+            operators, whose image leaves out what waves correlate along their way, and equals the first where
+            they are reflected. Its row at a free surface is zero.
+        encoding: Sources fire together, as it says: records are (nenc, nt, nrec).
 
     Shapes:
-        dm: shape of the model [s^2/m^2]. d: (nsrc, nt, nrec).
+        dm: shape of the model [s^2/m^2], d: (nsrc, nt, nrec).
 
     Raises:
-        ValueError: If positions are outside the model, the step is unstable, the grid or the subsampling too
+        ValueError: If positions are outside the model, the step is unstable, the grid or ``subsample`` is too
             coarse for the wavelet, or an array does not fit.
 
     Source:
         Tarantola, Geophysics 49, 1984; Plessix, A review of the adjoint-state method, Geophys. J. Int. 167,
-        2006.
+        2006; `physics.stencils.programs` for inverse scattering.
 
     Example:
         >>> J = BornOperator(m0, survey, wavelet=ricker(f0=15.0, dt=0.004, nt=376))
@@ -203,37 +136,76 @@ class BornOperator(LinearOperator):
         survey: Acquisition,
         *,
         wavelet: ArrayLike,
-        subsample: int = 1,
+        numerics: Numerics | None = None,
         keep_wavefields: bool = False,
-        steps_per_sample: int | None = None,
+        imaging: Imaging = "correlation",
+        encoding: Encoding | None = None,
     ) -> None:
-        super().__init__(model.shape, survey.record_shape, model.dtype)
-        self._plan = _Plan(model, survey, steps_per_sample=steps_per_sample, subsample=subsample)
-        signature = self._plan.check_wavelet(wavelet)
-        errors.check_subsample(subsample, self._plan.dt, frequency_below(signature, survey.dt, _NEARLY_ALL))
-        self._subsample = subsample
+        if imaging not in ("correlation", "inverse_scattering"):
+            raise errors.PhysicsError(
+                f"expected imaging 'correlation' or 'inverse_scattering', got {imaging!r}"
+            )
+        self._modelling = Modelling(model, survey, numerics or Numerics())
+        self._signature = self._modelling.check_wavelet(wavelet)
         self._keep = keep_wavefields
-        self._shots = self._plan.shots(signature, slots=keep_wavefields)
+        self._imaging = imaging
+        if encoding is None:
+            self._shots = self._modelling.shots([self._signature] * survey.num_sources, slots=keep_wavefields)
+        else:
+            signatures = encoding.signatures(self._signature)
+            self._shots = self._modelling.supershots(signatures, slots=keep_wavefields)
+        super().__init__(model.shape, (len(self._shots), *survey.record_shape[1:]), model.dtype)
 
     def forward(self, x: ArrayLike, /) -> NDArray[Any]:
-        """J dm: scattered records (nsrc, nt, nrec) of a perturbation of the squared slowness [s^2/m^2]."""
+        """J dm: scattered records of a perturbation of the squared slowness [s^2/m^2]."""
         dm = errors.as_array(x, self.domain_shape, "dm", np.float64)
-        scaled = self._plan.model.pad(dm / self._plan.dt**2)
+        scaled = self._modelling.perturbation(self._without_surface(dm))
         records = np.empty(self.range_shape, self.dtype)
-        runner = self._plan.propagator()
+        runner = self._runner()
         for index, shot in enumerate(self._shots):
-            records[index] = self._plan.sample(runner.born(shot, scaled, keep=self._keep))
+            records[index] = self._modelling.sample(index, self._scatter(runner, shot, scaled))
             errors.check_result(records[index], f"record of shot {index}")
         return records
 
     def adjoint(self, y: ArrayLike, /) -> NDArray[Any]:
-        """J^T d: the migrated image (shape of the model) of records (nsrc, nt, nrec)."""
+        """J^T d: the migrated image (shape of the model) of records."""
         records = errors.as_array(y, self.range_shape, "records", self.dtype)
-        image = np.zeros(self._plan.model.padded_shape, self.dtype)
-        runner = self._plan.propagator()
+        image = np.zeros(self._modelling.model.padding.padded_shape, self.dtype)
+        runner = self._runner()
         for index, (shot, record) in enumerate(zip(self._shots, records, strict=True)):
-            shot_image = runner.born_adjoint(shot, self._plan.spread(record))
+            shot_image = self._image(runner, shot, self._modelling.sample_adjoint(index, record))
             errors.check_result(shot_image, f"image of shot {index}")
             image += shot_image
-        scale = self._subsample / self._plan.dt**2
-        return (scale * self._plan.model.pad_adjoint(image)).astype(self.dtype)
+        return self._without_surface(self._modelling.image(image))
+
+    def illumination(self) -> NDArray[Any]:
+        r"""Energy of the sources' wavefields in every cell of the model, summed over shots and steps.
+
+        .. math:: I(x) = \sum_s \sum_n u_s^n(x)^2
+        """
+        total = np.zeros(self.domain_shape)
+        runner = self._runner()
+        for shot in self._shots:
+            kept = runner.wavefield(shot)[(slice(None), *self._modelling.model.padding.inside)]
+            total += np.einsum("n...,n...->...", kept, kept, dtype=np.float64)
+        return (self._modelling.numerics.subsample * total).astype(self.dtype)
+
+    def _runner(self) -> Propagator:
+        return self._modelling.propagator(together=self._shots[0].signatures.shape[1])
+
+    def _scatter(self, runner: Propagator, shot: Shot, dm: NDArray[Any]) -> NDArray[Any]:
+        if self._imaging == "inverse_scattering":
+            return runner.scattering(shot, dm)
+        return runner.born(shot, dm, keep=self._keep)
+
+    def _image(self, runner: Propagator, shot: Shot, record: NDArray[Any]) -> NDArray[Any]:
+        if self._imaging == "inverse_scattering":
+            return runner.scattering_adjoint(shot, record)
+        return runner.born_adjoint(shot, record)
+
+    def _without_surface(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values without the row of a free surface, where inverse scattering has no adjoint."""
+        if self._modelling.model.free_surface and self._imaging == "inverse_scattering":
+            values = values.copy()
+            values[..., 0] = 0.0
+        return values

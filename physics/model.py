@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.accuracy import stable_time_step
-from physics.errors import PhysicsError, check_velocity
+from physics.errors import PhysicsError, UnitError, as_array, check_velocity
+from physics.padding import Padding
+
+Equation = Literal["acoustic", "acoustic_density"]
+Boundary = Literal["matched", "sponge"]
+
+WATER_DENSITY = 1000.0
+"""Densities enter the wave equation relative to this [kg/m^3]: in water it is that of constant density."""
+_MIN_DENSITY = 100.0
+"""No rock or fluid is lighter [kg/m^3]; a model below it was written in g/cm^3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +29,21 @@ class EarthModel:
     Args:
         vp: Velocity, shape (nx, nz) or (nx, ny, nz) [m/s], positive; depth is the last axis.
         spacing: Grid spacing of each axis [m].
+        rho: Density, shape of ``vp`` [kg/m^3]; constant by default.
         origin: Position of the first cell [m]; zeros by default.
-        nbl: Cells of the absorbing layer on every side.
+        free_surface: The first row of cells is the surface of the sea or the earth, where the pressure is
+            zero; otherwise waves leave upwards as they leave on the other sides.
+        boundary: The absorbing layer: "matched" (a convolutional perfectly matched layer), or "sponge" (one
+            damping term, cheaper a cell, which needs 3 times as many cells and reflects more).
+        nbl: Cells of the absorbing layer on every side; by default 12 for "matched" and 40 for "sponge".
         space_order: Even order of accuracy in space.
         dtype: Precision of the computation.
-        absorbing_velocity: Velocity [m/s] that the absorbing layer is tuned to. A constant of the setting,
-            not of ``vp``: so the modelling depends on the model through m alone, and Born modelling is its
-            exact derivative.
+        absorbing_velocity: Velocity [m/s] that the absorbing layer is tuned to: for "matched" somewhat above
+            the fastest (5000 by default), for "sponge" an average one (2300). A constant of the setting, not
+            of ``vp``: so the modelling depends on the model through m alone, and Born modelling is its exact
+            derivative.
+        absorbing_frequency: Frequency [Hz] that a matched layer is tuned to, about a third of the source's
+            peak.
 
     Raises:
         ValueError: If the velocity is not finite, not positive or looks like km/s, or if another value is out
@@ -40,11 +57,16 @@ class EarthModel:
 
     vp: NDArray[np.float64]
     spacing: tuple[float, ...]
-    origin: tuple[float, ...] | None = field(default=None, kw_only=True)
-    nbl: int = field(default=40, kw_only=True)
-    space_order: int = field(default=8, kw_only=True)
-    dtype: Literal["float32", "float64"] = field(default="float32", kw_only=True)
-    absorbing_velocity: float = field(default=2300.0, kw_only=True)
+    _: KW_ONLY
+    rho: NDArray[np.float64] | None = None
+    origin: tuple[float, ...] | None = None
+    free_surface: bool = False
+    boundary: Boundary = "matched"
+    nbl: int | None = None
+    space_order: int = 8
+    dtype: Literal["float32", "float64"] = "float32"
+    absorbing_velocity: float | None = None
+    absorbing_frequency: float = 5.0
 
     def __post_init__(self) -> None:
         vp = np.array(self.vp, dtype=np.float64)
@@ -52,6 +74,13 @@ class EarthModel:
         vp.flags.writeable = False
         origin = (0.0,) * vp.ndim if self.origin is None else self.origin
         object.__setattr__(self, "vp", vp)
+        if self.rho is not None:
+            object.__setattr__(self, "rho", _density(self.rho, vp.shape))
+        cells, velocity = _DEFAULT_LAYER.get(self.boundary, (0, 1.0))
+        if self.nbl is None:
+            object.__setattr__(self, "nbl", cells)
+        if self.absorbing_velocity is None:
+            object.__setattr__(self, "absorbing_velocity", velocity)
         object.__setattr__(self, "spacing", tuple(float(h) for h in self.spacing))
         object.__setattr__(self, "origin", tuple(float(o) for o in origin))
         self._check_setting()
@@ -61,15 +90,21 @@ class EarthModel:
             raise PhysicsError(f"expected {self.ndim} positive spacings in metres, got {self.spacing}")
         if len(self.lower) != self.ndim or not np.isfinite(self.lower).all():
             raise PhysicsError(f"expected {self.ndim} finite origin coordinates in metres, got {self.origin}")
-        if self.nbl < 0:
+        if self.boundary not in _DEFAULT_LAYER:
+            raise PhysicsError(f"expected boundary 'matched' or 'sponge', got {self.boundary!r}")
+        if self.nbl is None or self.nbl < 0:
             raise PhysicsError(f"expected nbl of at least 0 absorbing cells, got {self.nbl}")
         if self.space_order < 2 or self.space_order % 2:
             raise PhysicsError(f"expected an even space_order of at least 2, got {self.space_order}")
         if self.dtype not in ("float32", "float64"):
             raise PhysicsError(f"expected dtype 'float32' or 'float64', got {self.dtype!r}")
-        if not self.absorbing_velocity > 0.0:
+        for name, unit in (("absorbing_velocity", "m/s"), ("absorbing_frequency", "Hz")):
+            if not getattr(self, name) > 0.0:
+                raise PhysicsError(f"expected a positive {name} in {unit}, got {getattr(self, name)}")
+        if min(self.shape) < self.space_order + 2:
             raise PhysicsError(
-                f"expected a positive absorbing_velocity in m/s, got {self.absorbing_velocity}"
+                f"expected at least {self.space_order + 2} cells an axis for space order {self.space_order}, "
+                f"got a model of shape {self.shape}"
             )
 
     @cached_property
@@ -128,41 +163,44 @@ class EarthModel:
         """Largest stable computing step [s]."""
         return stable_time_step(self.space_order, self.spacing, self.vmax)
 
+    @cached_property
+    def padding(self) -> Padding:
+        """The cells around the model."""
+        # What the stencil reads above the surface; that of a varying density is two derivatives in a row.
+        reach = self.space_order // 2 if self.rho is None else self.space_order - 1
+        assert self.nbl is not None  # __post_init__ fills it in
+        return Padding(self.shape, self.nbl, reach if self.free_surface else 0)
+
     @property
-    def padded_shape(self) -> tuple[int, ...]:
-        """Cells of the grid with the absorbing layer."""
-        return tuple(n + 2 * self.nbl for n in self.shape)
+    def layer_velocity(self) -> float:
+        """Velocity that the absorbing layer is tuned to [m/s]."""
+        assert self.absorbing_velocity is not None  # __post_init__ fills it in
+        return self.absorbing_velocity
 
-    def pad(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Continue cell values into the absorbing layer by replicating the edge."""
-        return np.pad(values, self.nbl, mode="edge")
-
-    def pad_adjoint(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Adjoint of `pad`: every edge cell collects the sum of the layer cells that replicate it."""
-        for axis, n in enumerate(self.shape):
-            values = np.moveaxis(values, axis, 0)
-            inner = values[self.nbl : self.nbl + n].copy()
-            inner[0] += values[: self.nbl].sum(axis=0)
-            inner[-1] += values[self.nbl + n :].sum(axis=0)
-            values = np.moveaxis(inner, 0, axis)
-        return np.ascontiguousarray(values)
+    @property
+    def equation(self) -> Equation:
+        """The wave equation that the model asks for."""
+        return "acoustic" if self.rho is None else "acoustic_density"
 
     @cached_property
-    def damping(self) -> NDArray[np.float64]:
-        r"""Damping eta on the padded grid [s/m^2] of m u_tt + eta u_t - lap u = q.
+    def buoyancy(self) -> NDArray[np.float64]:
+        """Density of water over density [1]; ones for a constant density."""
+        return np.ones(self.shape) if self.rho is None else WATER_DENSITY / self.rho
 
-        .. math:: \eta(x) = \sum_{axes} \frac{4 A}{v L} p^3
 
-        with the depth fraction p in the layer of width L. A wave that crosses the layer and returns has lost
-        a factor exp(-A) at velocity v; a larger A reflects at the entrance instead. A = 3 + nbl / 10 was
-        best, or within a tenth of it, in records of six models at 12.5 m and 15 Hz with layers of 20 to 40
-        cells.
-        """
-        strength = 3.0 + 0.1 * self.nbl
-        eta = np.zeros(self.padded_shape)
-        for axis, (n, h) in enumerate(zip(self.shape, self.spacing, strict=True)):
-            index = np.arange(-self.nbl, n + self.nbl)
-            depth = np.maximum(np.maximum(-index, index - (n - 1)), 0) / max(self.nbl, 1)
-            profile = 4.0 * strength / (self.absorbing_velocity * max(self.nbl, 1) * h) * depth**3
-            eta += profile.reshape([-1 if i == axis else 1 for i in range(self.ndim)])
-        return eta
+_DEFAULT_LAYER: dict[str, tuple[int, float]] = {"matched": (12, 5000.0), "sponge": (40, 2300.0)}
+"""Cells, and velocity that the layer is tuned to [m/s]."""
+
+
+def _density(rho: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """A read-only float64 copy of densities that fit the velocities."""
+    density: NDArray[np.float64] = np.array(as_array(rho, shape, "rho, like vp,", np.float64))
+    if density.min() <= 0.0:
+        raise PhysicsError(f"expected positive densities, got a minimum of {density.min():.4g} kg/m^3")
+    if density.max() < _MIN_DENSITY:
+        raise UnitError(
+            f"expected densities in kg/m^3, got a maximum of {density.max():.4g}: looks like g/cm^3, "
+            "multiply by 1000"
+        )
+    density.flags.writeable = False
+    return density

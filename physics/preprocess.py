@@ -1,8 +1,8 @@
-"""Mutes and weights of images and records: diagonal, so each is its own adjoint."""
+"""Mutes, weights and gains of images and records: diagonal, so each is its own adjoint."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from physics.algebra import LinearOperator
 from physics.errors import PhysicsError, as_array
 from physics.geometry import Acquisition
+
+_MAX_EXPONENT = 80.0
+"""Largest exponent of a gain: single precision ends at exp(88)."""
 
 
 class _Weighting(LinearOperator):
@@ -29,6 +32,7 @@ class _Weighting(LinearOperator):
         return self.forward(y)
 
 
+@final
 class WaterMute(_Weighting):
     r"""Zero above a depth, one below depth + taper, a squared sine between.
 
@@ -64,6 +68,7 @@ class WaterMute(_Weighting):
         super().__init__(_ramp(_depths(shape, spacing) - top[..., None], taper), dtype)
 
 
+@final
 class DepthWeight(_Weighting):
     r"""Weight by relative depth to a power, against the geometric loss of amplitude in a migrated image.
 
@@ -82,6 +87,7 @@ class DepthWeight(_Weighting):
         super().__init__(np.broadcast_to(depth**power, shape), dtype)
 
 
+@final
 class DirectMute(_Weighting):
     r"""Zero in the records before the direct wave has passed, with a smooth taper after it.
 
@@ -102,9 +108,115 @@ class DirectMute(_Weighting):
             raise PhysicsError(
                 f"expected the velocity of the direct wave in m/s, at least 100, got {velocity}"
             )
-        distance = np.linalg.norm(survey.sources[:, None, :] - survey.receivers[None, :, :], axis=-1)
-        time = np.arange(survey.nt)[None, :, None] * survey.dt
-        super().__init__(_ramp(time - delay - distance[:, None, :] / velocity, taper), dtype)
+        arrival = survey.distances() / velocity
+        super().__init__(_ramp(_times(survey) - delay - arrival[:, None, :], taper), dtype)
+
+
+@final
+class TopMute(_Weighting):
+    r"""Zero in the records before given times, with a smooth taper after them.
+
+    .. math:: w(t) = \sin^2 \left( \tfrac{\pi}{2} \, \mathrm{clip}((t - t_0) / T, 0, 1) \right)
+
+    Args:
+        survey: The survey.
+        times: Time t0 [s]: a number, one of each receiver (nrec,), or one of each trace (nsrc, nrec), for
+            example picked first breaks.
+        taper: Length T of the taper [s]; 0 for a sharp edge.
+        dtype: Precision of the results.
+    """
+
+    def __init__(
+        self, survey: Acquisition, *, times: ArrayLike, taper: float, dtype: Any = np.float32
+    ) -> None:
+        traces = (survey.num_sources, survey.num_receivers)
+        if np.shape(times) not in ((), traces[1:], traces):
+            raise PhysicsError(
+                f"expected times as a number or of shape {traces[1:]} or {traces}, "
+                f"got shape {np.shape(times)}"
+            )
+        start = np.broadcast_to(as_array(times, np.shape(times), "times", np.float64), traces)
+        super().__init__(_ramp(_times(survey) - start[:, None, :], taper), dtype)
+
+
+@final
+class OffsetMute(_Weighting):
+    """Zero in traces with offsets up to ``minimum`` and from ``maximum`` on, with smooth tapers inside.
+
+    Args:
+        survey: The survey, for the horizontal distance from each source to each receiver.
+        minimum: Largest near offset that is muted [m]; None keeps all near offsets.
+        maximum: Smallest far offset that is muted [m]; None keeps all far offsets.
+        taper: Length of the tapers [m]; 0 for sharp edges.
+        dtype: Precision of the results.
+    """
+
+    def __init__(
+        self,
+        survey: Acquisition,
+        *,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        taper: float,
+        dtype: Any = np.float32,
+    ) -> None:
+        low, high = (-np.inf if minimum is None else minimum), (np.inf if maximum is None else maximum)
+        if not low < high:
+            raise PhysicsError(f"expected a minimum below the maximum offset, got {minimum} and {maximum} m")
+        offset = survey.distances(horizontal=True)[:, None, :]
+        weights = _ramp(offset - low, taper) * _ramp(high - offset, taper)
+        super().__init__(np.broadcast_to(weights, survey.record_shape), dtype)
+
+
+@final
+class TimeGain(_Weighting):
+    r"""Gain against geometric spreading (power) and absorption (rate); free of the data, so linear.
+
+    .. math:: w(t) = t^p e^{a t}
+
+    Args:
+        survey: The survey.
+        power: Exponent p, at least 0; t is in seconds.
+        rate: Rate a [1/s].
+        dtype: Precision of the results.
+
+    Source:
+        Claerbout, Imaging the Earth's Interior, Blackwell, 1985 (t squared).
+    """
+
+    def __init__(
+        self, survey: Acquisition, *, power: float = 0.0, rate: float = 0.0, dtype: Any = np.float32
+    ) -> None:
+        if not (np.isfinite(power) and power >= 0.0 and np.isfinite(rate)):
+            raise PhysicsError(f"expected a power of at least 0 and a finite rate, got {power} and {rate}")
+        time = _times(survey)
+        exponent = rate * time.max()
+        if exponent > _MAX_EXPONENT:
+            raise PhysicsError(
+                f"expected a rate below {_MAX_EXPONENT / time.max():.4g} 1/s for records of "
+                f"{time.max():g} s, got {rate:g}: the gain would exceed 1e34"
+            )
+        super().__init__(np.broadcast_to(time**power * np.exp(rate * time), survey.record_shape), dtype)
+
+
+@final
+class LiveTraces(_Weighting):
+    """Zero in dead traces, one in live ones.
+
+    Args:
+        survey: The survey.
+        dtype: Precision of the results.
+    """
+
+    def __init__(self, survey: Acquisition, *, dtype: Any = np.float32) -> None:
+        traces = (survey.num_sources, survey.num_receivers)
+        live = np.ones(traces, np.bool_) if survey.live is None else survey.live
+        super().__init__(np.broadcast_to(live[:, None, :], survey.record_shape).astype(np.float64), dtype)
+
+
+def _times(survey: Acquisition) -> NDArray[np.float64]:
+    """Times of the samples [s], shape (1, nt, 1)."""
+    return np.arange(survey.nt, dtype=np.float64)[None, :, None] * survey.dt
 
 
 def _depths(shape: tuple[int, ...], spacing: tuple[float, ...]) -> NDArray[np.float64]:

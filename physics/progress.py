@@ -12,6 +12,22 @@ _LINE_SECONDS = 10.0
 """Least time between two lines in a log."""
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a duration in its two largest units.
+
+    Example:
+        >>> format_seconds(45.2), format_seconds(754.0), format_seconds(93600.0)
+        ('45 s', '12 min 34 s', '1 d 2 h')
+    """
+    left = round(seconds)
+    parts: list[tuple[int, str]] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number or parts or unit == "s":
+            parts.append((number, unit))
+    return " ".join(f"{number} {unit}" for number, unit in parts[:2] if number or len(parts) == 1)
+
+
 @final
 class Progress:
     """Count finished pairs and say how fast they come and how long the rest will take.
@@ -57,10 +73,10 @@ class Progress:
         if self._lines and (now - self._said >= _LINE_SECONDS or self._done >= self._total):
             self._said = now
             rate = (self._done - self._start) / max(now - self._began, 1e-9)
-            remaining = (self._total - self._done) / max(rate, 1e-9)
+            remaining = format_seconds((self._total - self._done) / max(rate, 1e-9))
             share = self._done / self._total
             counted = f"{self._done} of {self._total} pairs ({share:.0%})"
-            self._say(f"{counted}, {rate:.1f} pairs/s, {remaining:.0f} s left")
+            self._say(f"{counted}, {rate:.3g} pairs/s, {remaining} left")
 
     def _say(self, text: str) -> None:
         self._stream.write(f"{self._label}: {text}\n")

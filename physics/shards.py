@@ -23,7 +23,6 @@ from physics.config import PairConfig
 
 SCHEMA = "seispost-pairs/1"
 _X_CHANNELS = {"squared_slowness_perturbation": "s^2/m^2"}
-_Y_CHANNELS = {"migrated_image": "arbitrary", "background_squared_slowness": "s^2/m^2"}
 _DATASETS = {"x": "f4", "y": "f4", "index": "i8", "snr_db": "f4", "depth_weight": "f4", "scored": "u1"}
 
 
@@ -33,8 +32,9 @@ class Pair:
 
     Attributes:
         index: Index of the pair in its dataset.
-        x: Unknown ``(1, nx, nz)``: perturbation of squared slowness [s^2/m^2].
-        y: Observation ``(2, nx, nz)``: migrated image, muted and depth-weighted; background squared slowness.
+        x: Unknown ``(1, *shape)``: perturbation of squared slowness [s^2/m^2].
+        y: Observation ``(K, *shape)``: migrated image, muted and depth-weighted, and those of other offsets;
+            last the background squared slowness.
         snr_db: Signal-to-noise ratio of the noisy data over all shots [dB].
     """
 
@@ -57,12 +57,14 @@ class ImageWeights:
     """What the images of a dataset carry, the same for each pair.
 
     Attributes:
-        depth: Weight ``(nz,)`` that the migrated image carries.
-        scored: 1 in the cells ``(nx, nz)`` where scores count, 0 where the perturbation is tapered.
+        depth: Weight ``(nz,)`` that the migrated images carry.
+        scored: 1 in the cells of the model where scores count, 0 where the perturbation is tapered.
+        channels: Names and units of y's channels.
     """
 
     depth: NDArray[np.float32]
     scored: NDArray[np.uint8]
+    channels: Mapping[str, str]
 
 
 def config_json(config: PairConfig) -> str:
@@ -106,7 +108,7 @@ def encode_shard(
         failed: Draws of the shard's range that were left out.
         config: What the pairs were made from.
         first: Index of the first draw of the shard's range.
-        weights: Depth weight and scored cells.
+        weights: Depth weight, scored cells and channels.
 
     Returns:
         The file; the same arguments and software give the same bytes.
@@ -117,7 +119,7 @@ def encode_shard(
     if not pairs:
         raise ValueError("expected at least one pair in a shard, got none")
     for pair in pairs:
-        _check_pair(pair, config.survey.shape)
+        _check_pair(pair, config.survey.shape, weights.channels)
     text = config_json(config)
     arrays: dict[str, NDArray[Any]] = {
         "x": np.stack([pair.x for pair in pairs]),
@@ -136,10 +138,10 @@ def encode_shard(
         "count": len(pairs),
         "failed": canonical_json([dataclasses.asdict(failure) for failure in failed]),
         "spacing": np.array(config.survey.spacing, dtype=np.float64),
-        "origin": np.zeros(2),
+        "origin": np.zeros(len(config.survey.shape)),
         "versions": canonical_json(software_versions()),
     }
-    return _hdf5_bytes(arrays, attributes)
+    return _hdf5_bytes(arrays, attributes, weights.channels)
 
 
 def check_shard(data: bytes, *, config_hash: str, name: str) -> dict[str, Any]:
@@ -179,16 +181,21 @@ def check_shard(data: bytes, *, config_hash: str, name: str) -> dict[str, Any]:
     return {"first": int(attributes["first"]), "count": count, "failed": json.loads(attributes["failed"])}
 
 
-def _hdf5_bytes(arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> bytes:
+def _hdf5_bytes(
+    arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any], y_channels: Mapping[str, str]
+) -> bytes:
+    axes = "x,z" if arrays["x"].ndim == 4 else "x,y,z"
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         for name, array in arrays.items():
-            chunks = (1, *array.shape[1:]) if array.ndim == 4 else array.shape
-            file.create_dataset(
+            chunks = (1, *array.shape[1:]) if name in ("x", "y") else array.shape
+            dataset = file.create_dataset(
                 name, data=array.astype(_DATASETS[name]), chunks=chunks, fletcher32=True, track_times=False
             )
-        for name, channels in (("x", _X_CHANNELS), ("y", _Y_CHANNELS)):
-            file[name].attrs["axes"] = "sample,channel,x,z"
+            # Places its chunks now, not when the object happens to be collected: a profiler may hold it.
+            dataset.flush()
+        for name, channels in (("x", _X_CHANNELS), ("y", y_channels)):
+            file[name].attrs["axes"] = f"sample,channel,{axes}"
             file[name].attrs["channels"] = json.dumps(list(channels))
             file[name].attrs["units"] = json.dumps(list(channels.values()))
         for name, value in attributes.items():
@@ -196,8 +203,8 @@ def _hdf5_bytes(arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any
     return buffer.getvalue()
 
 
-def _check_pair(pair: Pair, shape: tuple[int, int]) -> None:
-    for name, channels in (("x", _X_CHANNELS), ("y", _Y_CHANNELS)):
+def _check_pair(pair: Pair, shape: tuple[int, ...], y_channels: Mapping[str, str]) -> None:
+    for name, channels in (("x", _X_CHANNELS), ("y", y_channels)):
         array = getattr(pair, name)
         expected = (len(channels), *shape)
         if array.shape != expected:

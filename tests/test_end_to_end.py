@@ -20,10 +20,12 @@ report = { title = "Tiny", figures = 1 }
 
 [survey]
 shape = [24, 24]
+record_length = 0.4
+
+[acquisition]
+kind = "spread"
 num_sources = 2
 num_receivers = 24
-record_length = 0.4
-nbl = 12
 
 [splits]
 train = { count = 12 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from physics.config.acquisition import AcquisitionConfig, SpreadConfig
 from physics.config.checks import STRICT
+from physics.config.imaging import ImagingConfig
+from physics.config.noise import NoiseConfig
 from physics.config.priors import PriorConfig
 from physics.config.survey import SurveyConfig
 
@@ -20,4 +23,7 @@ class PairConfig:
     stream: str
     """Name of the independent random stream, for example the split ("train"); it enters the seed."""
     prior: PriorConfig
-    survey: SurveyConfig
+    survey: SurveyConfig = field(default_factory=SurveyConfig)
+    acquisition: AcquisitionConfig = field(default_factory=SpreadConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    imaging: ImagingConfig = field(default_factory=ImagingConfig)

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 from physics.config.checks import STRICT, require, require_range
+from physics.config.geology import (
+    ChannelPriorConfig,
+    GaussianPriorConfig,
+    LayeredPriorConfig,
+    OpenFWIPriorConfig,
+    SaltPriorConfig,
+    WaterConfig,
+)
+from physics.config.model_file import ModelFileConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +67,13 @@ class PatchPriorConfig:
     """Name in the registry of public earth models, or a path to an ``.npy`` file of vp [m/s], axes (x, z)."""
     model_spacing: float | None = None
     """Grid spacing of the model [m]; needed for a path, taken from the registry otherwise."""
+    file: ModelFileConfig | None = None
+    """Any other file, instead of `model`: its format, axes, unit and spacing."""
     region: tuple[float, float] = (0.0, 1.0)
     """Share of the model's width that patches may touch: nothing outside it is ever sampled."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    water: WaterConfig | None = None
+    """A layer of water on top; none by default."""
 
     def __post_init__(self) -> None:
         require(
@@ -69,34 +82,21 @@ class PatchPriorConfig:
             "0 <= start < end <= 1",
             self.region,
         )
+        alone = self.file is None or (self.model, self.model_spacing) == ("marmousi", None)
+        require(alone, "prior.model", "no model or model_spacing beside prior.file", self.model)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayeredPriorConfig:
-    """Layered, curved and faulted synthetic earth models (prior 2)."""
+PriorConfig = (
+    PatchPriorConfig
+    | LayeredPriorConfig
+    | OpenFWIPriorConfig
+    | SaltPriorConfig
+    | ChannelPriorConfig
+    | GaussianPriorConfig
+)
+"""Any prior, told apart by its `kind`."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-
-    kind: Literal["layered"] = "layered"
-    velocity: tuple[float, float] = (1500.0, 4500.0)
-    """Smallest and largest velocity [m/s]."""
-    thickness: tuple[float, float] = (30.0, 150.0)
-    """Smallest and largest layer thickness [m]."""
-    relief: float = 60.0
-    """Standard deviation of the interfaces' undulation [m]."""
-    dip: float = 15.0
-    """Largest mean dip [degrees]."""
-    faults: int = 3
-    """Largest number of faults."""
-    throw: float = 80.0
-    """Largest throw of a fault [m]."""
-
-    def __post_init__(self) -> None:
-        require_range("prior.velocity", self.velocity, low=100.0)
-        require_range("prior.thickness", self.thickness, low=0.0)
-        for name in ("relief", "dip", "faults", "throw"):
-            value = getattr(self, name)
-            require(value >= 0, f"prior.{name}", "a value >= 0", value)
-
-
-PriorConfig = PatchPriorConfig | LayeredPriorConfig
+PRIOR_KINDS: dict[str, type[PriorConfig]] = {
+    kind: config for config in get_args(PriorConfig) for kind in get_args(get_type_hints(config)["kind"])
+}
+"""The configuration that each `kind` names."""

@@ -1,67 +1,57 @@
-"""Configuration of the survey: grid, acquisition, wavelet, noise and imaging."""
+"""Configuration of modelling: grid, wavelet, sampling, boundaries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from physics.config.checks import STRICT, require
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurveyConfig:
-    """Grid, acquisition, wavelet, noise and imaging of one training pair."""
+    """Grid, wavelet and records of a training pair, and how waves are computed.
+
+    Time step, order in space, thinning of the background and width of the absorbing layer are planned from
+    the prior's velocities, the wavelet and the sampling; what is given here instead is taken as it is.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    shape: tuple[int, int] = (64, 64)
-    """Cells (nx, nz) of the model."""
-    spacing: tuple[float, float] = (12.5, 12.5)
-    """Grid spacing (dx, dz) [m]."""
-    num_sources: int = 8
-    source_depth: float = 25.0
-    """Depth of the sources [m]."""
-    source_jitter: float = 20.0
-    """Largest horizontal departure of a source from its regular position [m]."""
-    num_receivers: int = 64
-    receiver_depth: float = 25.0
-    """Depth of the receivers [m]."""
+    shape: tuple[int, ...] = (64, 64)
+    """Cells (nx, nz) or (nx, ny, nz) of the model."""
+    spacing: tuple[float, ...] = (12.5, 12.5)
+    """Grid spacing of each axis [m]."""
     f0: float = 15.0
     """Peak frequency of the Ricker wavelet [Hz]."""
     record_length: float = 1.0
     """Length of a record [s]."""
-    dt: float = 0.0014
-    """Sampling interval of the records [s]; the computation uses dt / k with the smallest stable whole k."""
-    space_order: int = 8
-    nbl: int = 40
+    dt: float = 0.004
+    """Sampling interval of the records [s]; the computation uses dt / k with a whole k."""
+    data: Literal["born", "nonlinear"] = "born"
+    """Records of a pair: linearised, J(m0) (m - m0), or F(m) - F(m0), with multiple scattering."""
+    free_surface: bool = False
+    """The first row of cells is the surface, which reflects; otherwise waves leave upwards."""
+    boundary: Literal["matched", "sponge"] = "matched"
+    """Kind of absorbing layer."""
+    nbl: int | None = None
     """Absorbing cells on each side."""
-    subsample: int = 4
-    """Every how many computed steps the background wavefield is kept for the image."""
-    snr_db: float = 12.0
-    """Signal-to-noise ratio of each shot [dB]; the noise has the wavelet's spectrum."""
-    smoothing: float = 125.0
-    """Standard deviation of the Gaussian that makes the background from squared slowness [m]."""
-    background_error: float = 0.0
-    """Standard deviation of a random smooth relative error of the background; the perturbation is taken from
-    the background with its error."""
-    taper_depth: float = 50.0
-    """Depth above which the perturbation and the image are muted [m]."""
-    depth_power: float = 1.0
-    """The image is weighted by (depth / total depth) ** depth_power."""
+    space_order: int | None = None
+    """Order of accuracy in space."""
+    subsample: int | None = None
+    """Every how many computing steps the background wavefield is kept for the image."""
 
     def __post_init__(self) -> None:
+        require(len(self.shape) in (2, 3), "survey.shape", "2 or 3 numbers of cells", self.shape)
         require(min(self.shape) >= 8, "survey.shape", "at least 8 cells an axis", self.shape)
-        for name in ("num_sources", "num_receivers", "space_order", "nbl", "subsample"):
-            require(getattr(self, name) >= 1, f"survey.{name}", "at least 1", getattr(self, name))
-        for name in ("f0", "record_length", "dt", "smoothing"):
+        require(
+            len(self.spacing) == len(self.shape) and min(self.spacing) > 0.0,
+            "survey.spacing",
+            f"{len(self.shape)} positive numbers of metres, as many as survey.shape has axes",
+            self.spacing,
+        )
+        for name in ("f0", "record_length", "dt"):
             require(getattr(self, name) > 0.0, f"survey.{name}", "a positive value", getattr(self, name))
-        for name in (
-            "source_depth",
-            "source_jitter",
-            "receiver_depth",
-            "background_error",
-            "taper_depth",
-            "depth_power",
-        ):
-            require(getattr(self, name) >= 0.0, f"survey.{name}", "a value >= 0", getattr(self, name))
-        require(min(self.spacing) > 0.0, "survey.spacing", "positive metres", self.spacing)
+        for name in ("nbl", "space_order", "subsample"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"survey.{name}", "at least 1", value)

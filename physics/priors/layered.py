@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 
 from physics.config import LayeredPriorConfig
+from physics.priors.grid import Grid
 from physics.priors.random_fields import gaussian_field
+from physics.priors.strata import Fault, Stack, draw_facing
 
 Array = NDArray[np.float64]
 
@@ -25,34 +27,18 @@ _UNCONFORMITY = 0.35
 """Probability that an older, more strongly folded stack lies below an erosion surface."""
 
 
-@dataclass(frozen=True)
-class _Stack:
-    """Integral of a stack's slowness over its stratigraphic depth, piecewise linear between interfaces."""
-
-    interfaces: Array
-    integral: Array
-
-    def mean_slowness(self, depth: Array, thickness: float) -> Array:
-        """Average over an interval about each depth: a cell that is crossed keeps its travel time."""
-        # Folds and faults may reach past the stack: its first and last layers go on without end.
-        half = 0.5 * thickness
-        depth = np.clip(depth, self.interfaces[0] + half, self.interfaces[-1] - half)
-        upper = np.interp(depth - half, self.interfaces, self.integral)
-        lower = np.interp(depth + half, self.interfaces, self.integral)
-        return (lower - upper) / thickness
-
-
 @final
 class LayeredPrior:
     """Sedimentary sections built as geology builds them: deposited, folded, eroded, buried, faulted.
 
     Each point is followed back through the faults and the folds to its stratigraphic depth; there a stack of
-    layers gives slowness, averaged exactly over the cell. Velocities follow a random trend with depth.
+    layers gives slowness, averaged exactly over the cell. Velocities follow a random trend with depth. In 3-D
+    the dip and the faults have random azimuths.
 
     Args:
         config: Ranges of velocities, thicknesses, relief, dip and faults.
-        shape: Cells ``(nx, nz)``.
-        spacing: Grid spacing ``(dx, dz)`` [m].
+        shape: Cells ``(nx, nz)`` or ``(nx, ny, nz)``.
+        spacing: Grid spacing of each axis [m].
 
     Example:
         >>> prior = LayeredPrior(LayeredPriorConfig(), shape=(32, 32), spacing=(10.0, 10.0))
@@ -61,64 +47,67 @@ class LayeredPrior:
     """
 
     def __init__(
-        self, config: LayeredPriorConfig, *, shape: tuple[int, int], spacing: tuple[float, float]
+        self, config: LayeredPriorConfig, *, shape: tuple[int, ...], spacing: tuple[float, ...]
     ) -> None:
-        self.shape = shape
-        self.spacing = spacing
+        self.grid = Grid(shape, spacing)
         self.vmin, self.vmax = config.velocity
         self._config = config
-        self._extent = tuple(n * h for n, h in zip(shape, spacing, strict=True))
-        axes = [np.arange(n) * h for n, h in zip(shape, spacing, strict=True)]
-        self._x, self._z = np.meshgrid(*axes, indexing="ij")
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Draw one earth model: velocity ``(nx, nz)`` [m/s] between ``vmin`` and ``vmax``."""
-        x, z = self._before_faults(rng)
-        dz = self.spacing[1]
-        slowness = self._stack(rng).mean_slowness(self._before_folds(rng, x, z, strength=1.0), dz)
+        """Draw one earth model: velocity [m/s] between ``vmin`` and ``vmax``, of the prior's shape."""
+        grid, points = self.grid, self._before_faults(rng)
+        dz = grid.spacing[-1]
+        slowness = self._stack(rng).mean_slowness(self._before_folds(rng, points, strength=1.0), dz)
         if rng.random() < _UNCONFORMITY:
-            older = self._stack(rng).mean_slowness(self._before_folds(rng, x, z, strength=2.0), dz)
-            erosion = rng.uniform(0.35, 0.75) * self._extent[1]
-            below = self._before_folds(rng, x, z, strength=0.5) - erosion
+            older = self._stack(rng).mean_slowness(self._before_folds(rng, points, strength=2.0), dz)
+            erosion = rng.uniform(0.35, 0.75) * grid.depth
+            below = self._before_folds(rng, points, strength=0.5) - erosion
             weight = np.clip(0.5 + below / dz, 0.0, 1.0)
             slowness = weight * older + (1.0 - weight) * slowness
-        length = 0.4 * min(self._extent)
-        slowness = slowness * np.exp(_LATERAL_CHANGE * gaussian_field(rng, self.shape, self.spacing, length))
+        length = 0.4 * min(grid.extent)
+        slowness = slowness * np.exp(_LATERAL_CHANGE * gaussian_field(rng, grid.shape, grid.spacing, length))
         return np.clip(1.0 / slowness, self.vmin, self.vmax).astype(np.float32)
 
-    def _before_faults(self, rng: np.random.Generator) -> tuple[Array, Array]:
+    def _before_faults(self, rng: np.random.Generator) -> tuple[Array, ...]:
         """Where each point lay before the faults moved it, the youngest fault undone first [m]."""
-        x, z = self._x, self._z
+        grid, points = self.grid, self.grid.points
         for _ in range(rng.integers(0, self._config.faults, endpoint=True)):
-            dip = np.deg2rad(rng.uniform(*_FAULT_DIP))
-            facing = rng.choice((-1.0, 1.0))
-            x0 = rng.uniform(0.05, 0.95) * self._extent[0]
-            z0 = rng.uniform(0.2, 0.8) * self._extent[1]
+            dip = float(np.deg2rad(rng.uniform(*_FAULT_DIP)))
+            facing = draw_facing(rng, grid.ndim)
+            across = [rng.uniform(0.05, 0.95) * side for side in grid.extent[:-1]]
+            point = (*across, rng.uniform(0.2, 0.8) * grid.depth)
             throw = rng.uniform(0.3, 1.0) * self._config.throw * (1.0 if rng.random() < 0.75 else -1.0)
-            along = np.array([facing * np.cos(dip), np.sin(dip)])
-            distance = facing * np.sin(dip) * (x - x0) - np.cos(dip) * (z - z0)
-            moved = np.clip(0.5 + distance / min(self.spacing), 0.0, 1.0)
-            # The hanging wall recovers its level away from the fault, as over a listric plane.
-            moved = moved * np.exp(-np.maximum(distance, 0.0) / self._extent[0]) * throw / np.sin(dip)
-            x, z = x - moved * along[0], z - moved * along[1]
-        return x, z
+            fault = Fault(facing=facing, point=point, dip=dip, throw=throw, reach=grid.width)
+            points = fault.undo(points, min(grid.spacing))
+        return points
 
-    def _before_folds(self, rng: np.random.Generator, x: Array, z: Array, *, strength: float) -> Array:
+    def _before_folds(self, rng: np.random.Generator, points: tuple[Array, ...], *, strength: float) -> Array:
         """Stratigraphic depth: less the dip, less folds that change gently from top to bottom [m]."""
-        width, depth = self._extent
+        *across, z = points
+        extent = self.grid.extent
         slope = np.tan(np.deg2rad(rng.uniform(-1.0, 1.0) * self._config.dip))
-        length = rng.uniform(*_FOLD_LENGTH) * width
-        # Drawn on a line that reaches beyond the section, for points that faults have moved.
-        line = np.arange(-0.5 * width, 1.5 * width, self.spacing[0])
-        folds = [gaussian_field(rng, line.shape, self.spacing[:1], length) for _ in range(2)]
-        top, bottom = (np.interp(x, line, fold) for fold in folds)
-        share = np.clip(z / depth, 0.0, 1.0)
+        # In 2-D the sign of the slope says all; in 3-D the beds dip into any azimuth.
+        facing = (1.0,) if self.grid.ndim == 2 else draw_facing(rng, 3)
+        length = rng.uniform(*_FOLD_LENGTH) * extent[0]
+        top, bottom = (self._fold(rng, across, length) for _ in range(2))
+        share = np.clip(z / extent[-1], 0.0, 1.0)
         relief = strength * self._config.relief * ((1.0 - share) * top + share * bottom)
-        return z - slope * (x - 0.5 * width) - relief
+        along = sum(n * (x - 0.5 * side) for n, x, side in zip(facing, across, extent[:-1], strict=True))
+        return z - slope * along - relief
 
-    def _stack(self, rng: np.random.Generator) -> _Stack:
+    def _fold(self, rng: np.random.Generator, across: list[Array], length: float) -> Array:
+        """A random surface at the points: drawn beyond the section, for points that faults have moved."""
+        spacing = self.grid.spacing[:-1]
+        axes = [np.arange(-0.5 * w, 1.5 * w, h) for w, h in zip(self.grid.extent, spacing, strict=False)]
+        fold = gaussian_field(rng, tuple(axis.size for axis in axes), spacing, length)
+        if len(axes) == 1:
+            return np.interp(across[0], axes[0], fold)
+        index = [(x - axis[0]) / h for x, axis, h in zip(across, axes, spacing, strict=True)]
+        return scipy.ndimage.map_coordinates(fold, index, order=1, mode="nearest")
+
+    def _stack(self, rng: np.random.Generator) -> Stack:
         """Draw layers from well above to well below the section: thicknesses and velocities along a trend."""
-        depth = self._extent[1]
+        depth = self.grid.depth
         low, high = np.log(self._config.thickness)
         above = depth + 4.0 * self._config.relief
         need = 2.0 * above + depth
@@ -136,4 +125,4 @@ class LayeredPrior:
         share = 1.0 - np.abs(1.0 - share)
         slowness = 1.0 / (self.vmin + span * np.clip(share, 0.0, 1.0))
         integral = np.concatenate([[0.0], np.cumsum(slowness * np.diff(interfaces))])
-        return _Stack(interfaces, integral)
+        return Stack(interfaces, integral)

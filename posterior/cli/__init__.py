@@ -17,6 +17,16 @@ STAGES = {
     "report": "write figures, metrics.json and report.html",
 }
 
+VIEWS = {
+    "prior": "statistics of the prior, and some draws",
+    "model": "the earth model with sources and receivers",
+    "shot": "records of one shot",
+    "wavefield": "snapshots of one shot",
+    "image": "true perturbation, migrated image, illumination",
+    "gather": "common-image gathers",
+    "plan": "what the prior and the wavelet ask of the computation",
+}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line; importing or building it loads neither torch nor Devito."""
@@ -26,12 +36,41 @@ def build_parser() -> argparse.ArgumentParser:
     for name, text in STAGES.items():
         stage = commands.add_parser(name, help=text, description=text)
         stage.add_argument("run", type=Path, help="the run's TOML file")
+        if name == "simulate":
+            stage.add_argument("--dry-run", action="store_true", help="say what it would take, write nothing")
         _add_common(stage, "run folder (default: runs/<name of the file>)")
+    _add_model(commands.add_parser("model", help="look at draws, shots, images: tables and figures"))
     demo = commands.add_parser(
         "demo", help="all four on Marmousi, in minutes", description="All stages on Marmousi."
     )
     _add_common(demo, "run folder (default: runs/demo)")
     return parser
+
+
+def _add_model(model: argparse.ArgumentParser) -> None:
+    views = "; ".join(f"{name}: {text}" for name, text in VIEWS.items())
+    model.description = f"Look at one draw of a run before it is simulated. {views}. Default: all."
+    model.add_argument("run", type=Path, help="the run's TOML file")
+    model.add_argument("--split", help="whose draw (default: the first)")
+    model.add_argument("--index", type=int, default=0, help="which draw (default: 0)")
+    model.add_argument("--out", type=Path, help="folder for figures (default: runs/<name of the file>-model)")
+    model.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="WHAT|KEY=VALUE",
+        help=f"any of {', '.join(VIEWS)}, and settings, such as survey.f0=10.0",
+    )
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parse, with words after options too: argparse only takes those before the first option."""
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and ("overrides" not in args or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.overrides += rest
+    return args
 
 
 def _add_common(parser: argparse.ArgumentParser, out_help: str) -> None:
@@ -48,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 when all went well, 2 after a user's error (one line on standard error), 130 after an interruption.
     """
-    args = build_parser().parse_args(argv)
+    args = _parse(argv)
     if args.version:
         from posterior import __version__
 
@@ -62,8 +101,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "demo":
             commands.demo(args.out or Path("runs/demo"), args.overrides, quiet=args.quiet)
+        elif args.command == "model":
+            from posterior.cli.model import look
+
+            out = args.out or Path("runs") / f"{args.run.stem}-model"
+            look(args.run, out, args.overrides, split=args.split, index=args.index)
         else:
             out = args.out or Path("runs") / args.run.stem
+            if getattr(args, "dry_run", False):
+                commands.dry_run(args.run, out, args.overrides)
+                return 0
             commands.run_stage(args.command, args.run, out, args.overrides, quiet=args.quiet)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"seispost: error: {error}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -44,18 +45,21 @@ def _add_timing(out: Path, stage: str, seconds: float) -> None:
 
 
 def _simulate(config: RunConfig, out: Path, *, quiet: bool) -> None:
+    from physics.executors import make_executor
     from physics.simulate import simulate
 
-    for split, own in config.splits.items():
-        say(f"simulate: {own.count} pairs for {split}, {config.workers} processes")
-        simulate(
-            config.pairs(split),
-            out / "data" / split,
-            count=own.count,
-            shard_size=config.simulate.shard_size,
-            workers=config.workers,
-            progress=not quiet,
-        )
+    how = config.simulate
+    with make_executor(how.place, workers=how.workers) as executor:
+        for split, own in config.splits.items():
+            say(f"simulate: {own.count} pairs for {split}, by {how.describe()}")
+            simulate(
+                config.pairs(split),
+                out / "data" / split,
+                count=own.count,
+                shard_size=how.shard_size,
+                executor=executor,
+                progress=not quiet,
+            )
 
 
 def _train(config: RunConfig, out: Path, *, quiet: bool) -> None:
@@ -108,6 +112,38 @@ def run_stage(stage: str, run_file: Path, out: Path, overrides: list[str], *, qu
     claim(out, config)
     with _timed(out, stage):
         STAGES[stage](config, out, quiet=quiet)
+
+
+def dry_run(run_file: Path, out: Path, overrides: list[str]) -> None:
+    """Say what `simulate` would make of a run and what that takes; nothing is written."""
+    from physics.rehearsal import rehearse
+
+    config = load(run_file, overrides)
+    how = config.simulate
+    space = seconds = 0.0
+    for split, own in config.splits.items():
+        taken = rehearse(
+            config.pairs(split),
+            out / "data" / split,
+            count=own.count,
+            shard_size=how.shard_size,
+            workers=how.num_workers,
+        )
+        sys.stdout.write(f"{split}\n{taken.report()}\n\n")
+        space, seconds = space + taken.bytes, seconds + taken.seconds
+    sys.stdout.write(_in_all(out, space, seconds))
+
+
+def _in_all(out: Path, space: float, seconds: float) -> str:
+    from physics.progress import format_seconds
+
+    folder = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(folder).free
+    short = ": TOO LITTLE" if free < space else ""
+    return (
+        f"in all  {format_seconds(seconds)}, {space / 1e6:.4g} MB on the disk of {folder}, which has "
+        f"{free / 1e6:.4g} MB free{short}\n"
+    )
 
 
 def demo(out: Path, overrides: list[str], *, quiet: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -14,7 +13,20 @@ from typing import Annotated, Any, ClassVar
 import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 
-from physics.config import LayeredPriorConfig, PairConfig, PatchPriorConfig, PriorConfig, SurveyConfig
+from physics.config import (
+    EXECUTORS,
+    PRIOR_KINDS,
+    AcquisitionConfig,
+    ExecutionConfig,
+    ImagingConfig,
+    LayeredPriorConfig,
+    NoiseConfig,
+    PairConfig,
+    PatchPriorConfig,
+    PriorConfig,
+    SpreadConfig,
+    SurveyConfig,
+)
 from posterior.config import NetworkConfig, SampleConfig, TrainConfig, require
 from posterior.files import write_atomic
 
@@ -43,22 +55,6 @@ class SplitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateConfig:
-    """How the pairs are computed; no value here changes a pair."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    workers: int = 0
-    """Processes; 0 takes one a processor."""
-    shard_size: int = 16
-    """Pairs an HDF5 shard."""
-
-    def __post_init__(self) -> None:
-        require(self.workers >= 0, "simulate.workers", "a value >= 0", self.workers)
-        require(self.shard_size >= 1, "simulate.shard_size", "at least 1", self.shard_size)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """What the report says of itself."""
 
@@ -81,8 +77,13 @@ class RunConfig:
     seed: int = 0
     prior: Annotated[PriorConfig, Field(discriminator="kind")] = field(default_factory=PatchPriorConfig)
     survey: SurveyConfig = field(default_factory=SurveyConfig)
+    acquisition: Annotated[AcquisitionConfig, Field(discriminator="kind")] = field(
+        default_factory=SpreadConfig
+    )
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    imaging: ImagingConfig = field(default_factory=ImagingConfig)
     splits: dict[str, SplitConfig]
-    simulate: SimulateConfig = field(default_factory=SimulateConfig)
+    simulate: ExecutionConfig = field(default_factory=ExecutionConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
@@ -104,11 +105,6 @@ class RunConfig:
         """Splits that are sampled and reported: all but those that training sees."""
         return tuple(name for name in self.splits if name not in ("train", "validation"))
 
-    @property
-    def workers(self) -> int:
-        """Simulation processes."""
-        return self.simulate.workers or len(os.sched_getaffinity(0))
-
     def pairs(self, split: str) -> PairConfig:
         """Configuration of one split's pairs: the run's prior with the split's region and augmentation."""
         own, prior = self.splits[split], self.prior
@@ -119,7 +115,15 @@ class RunConfig:
                 prior = dataclasses.replace(
                     prior, augment=dataclasses.replace(prior.augment, probability=own.augment)
                 )
-        return PairConfig(seed=self.seed, stream=split, prior=prior, survey=self.survey)
+        return PairConfig(
+            seed=self.seed,
+            stream=split,
+            prior=prior,
+            survey=self.survey,
+            acquisition=self.acquisition,
+            noise=self.noise,
+            imaging=self.imaging,
+        )
 
     def without_model(self) -> RunConfig:
         """The same run on the layered synthetic prior, for when the earth model cannot be had."""
@@ -151,7 +155,9 @@ def _section_at(location: tuple[Any, ...]) -> Any:
     """The dataclass that holds the key at a location of a validation error."""
     sections: dict[str, Any] = {
         "survey": SurveyConfig,
-        "simulate": SimulateConfig,
+        "noise": NoiseConfig,
+        "imaging": ImagingConfig,
+        "simulate": ExecutionConfig,
         "network": NetworkConfig,
         "train": TrainConfig,
         "sample": SampleConfig,
@@ -160,8 +166,10 @@ def _section_at(location: tuple[Any, ...]) -> Any:
     }
     if len(location) <= 1:
         return RunConfig
+    if location[0] == "simulate" and len(location) > 2:
+        return EXECUTORS[str(location[1])]
     if location[0] == "prior":
-        return LayeredPriorConfig if "layered" in location else PatchPriorConfig
+        return PRIOR_KINDS.get(str(location[1]), PatchPriorConfig)
     return sections.get(str(location[0]))
 
 

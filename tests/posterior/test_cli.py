@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from physics import registry
+from physics.config import SlurmConfig
 from posterior.cli import commands, main
 from posterior.cli.commands import DEMO
 from posterior.cli.config import RunConfig, claim, load, parse, to_tree
@@ -80,6 +81,41 @@ def test_user_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert error.startswith("seispost: error: no such run file")
     assert error.count("\n") == 1
+
+
+def test_settings_of_where_to_simulate_are_checked() -> None:
+    config = load(DEMO, ["simulate.executor=slurm", "simulate.workers=8", "simulate.slurm.queue=long"])
+    assert config.simulate.place == SlurmConfig(queue="long")
+    assert config.simulate.describe() == "8 SLURM jobs"
+    for overrides, message in (
+        (
+            ["simulate.executor=slurm"],
+            "simulate.workers: expected a number of jobs .*, got 0",
+        ),
+        (["simulate.executor=mpi"], "simulate.executor: .*'mpi'"),
+        (["simulate.slurm.quue=long"], "simulate.slurm.quue: no such setting; did you mean 'queue'"),
+        (["simulate.dask.address=here"], "simulate.dask.address: expected an address such as .*, got 'here'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(DEMO, overrides)
+
+
+def test_a_dry_run_says_what_it_would_make_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run.toml"
+    run.write_text(
+        "prior = { kind = 'layered' }\nsimulate = { shard_size = 4, workers = 2 }\n"
+        "survey = { shape = [16, 16], record_length = 0.2 }\n"
+        "acquisition = { kind = 'spread', num_sources = 2, num_receivers = 8 }\n"
+        "splits = { train = { count = 10 }, validation = { count = 4 } }\n"
+    )
+    assert main(["simulate", str(run), "--dry-run", "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "train\npairs   10 in 3 shards of 4\ngrid    16 x 16 cells, " in said
+    assert "validation\npairs   4 in 1 shards of 4\n" in said
+    assert f"MB on the disk of {tmp_path}, which has " in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run.toml"]
 
 
 def test_help_loads_no_heavy_package() -> None:

@@ -1,0 +1,1 @@
+"""Figures of the wave physics: numpy arrays and statistics in, matplotlib figures out."""

@@ -1,0 +1,124 @@
+"""From the samples of records to computing steps and back, with or without the scheme's time dispersion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len
+
+from physics.wavelets import interpolate, interpolate_adjoint
+
+_COLUMNS = 256
+"""Columns of a correction that are transformed at a time: bounds the memory."""
+
+
+@final
+@dataclass(frozen=True)
+class TimeAxis:
+    r"""Sampling of records, and computing steps.
+
+    A scheme of second order in time moves a wave of frequency omega as the exact equation moves one of
+
+    .. math:: \Omega(\omega) = \frac{2}{\Delta t} \sin \frac{\omega \Delta t}{2}
+
+    So with the source's spectrum read at Omega instead of omega, and then the record's spectrum read at
+    Omega^-1, what is computed is free of time dispersion, whatever the model and the distance. Both are
+    linear maps in time, exact transposes included; nothing changes in the propagation.
+
+    Args:
+        nt: Samples of a record.
+        steps: Computing steps a sample.
+        corrected: Take the time dispersion out; otherwise signatures are interpolated, records decimated.
+        dtype: Precision.
+
+    Source:
+        Koene, Robertsson, Broggini & Andersson, Eliminating time dispersion from seismic wave modeling,
+        Geophys. J. Int. 213, 2018, eqs. (13)-(20).
+    """
+
+    nt: int
+    steps: int
+    corrected: bool
+    dtype: str
+
+    @property
+    def num_steps(self) -> int:
+        """Computing steps of a shot."""
+        return (self.nt - 1) * self.steps + 1
+
+    def refine(self, signatures: NDArray[Any]) -> NDArray[Any]:
+        """Signatures (n, nt) at the computing steps, (n, num_steps)."""
+        if self.corrected:
+            return signatures @ _source_map(self.nt, self.steps, self.dtype).T
+        return interpolate(signatures, self.steps)
+
+    def refine_adjoint(self, fine: NDArray[Any]) -> NDArray[Any]:
+        """Adjoint of `refine`."""
+        if self.corrected:
+            return fine @ _source_map(self.nt, self.steps, self.dtype)
+        return interpolate_adjoint(fine, self.steps)
+
+    def sample(self, steps: NDArray[Any]) -> NDArray[Any]:
+        """Samples (nt, n) of what was recorded at the computing steps, (num_steps, n)."""
+        if self.corrected:
+            return _record_map(self.nt, self.steps, self.dtype) @ steps
+        return steps[:: self.steps]
+
+    def sample_adjoint(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Adjoint of `sample`."""
+        if self.corrected:
+            return _record_map(self.nt, self.steps, self.dtype).T @ samples
+        spread = np.zeros((self.num_steps, samples.shape[1]), dtype=samples.dtype)
+        spread[:: self.steps] = samples
+        return spread
+
+
+def _frequencies(num_steps: int) -> tuple[int, NDArray[np.float64]]:
+    """Length of a transform that leaves room for what is shifted, and its frequencies [radians a step]."""
+    length = next_fast_len(2 * num_steps, real=True)
+    return length, 2.0 * np.pi * np.arange(length // 2 + 1) / length
+
+
+@lru_cache(maxsize=4)
+def _source_map(nt: int, steps: int, dtype: str) -> NDArray[Any]:
+    """The matrix (num_steps, nt) of signatures: their spectrum at Omega, inverted at omega."""
+    length, omega = _frequencies((nt - 1) * steps + 1)
+    moved = 2.0 * np.sin(0.5 * omega)
+    # Interpolated signatures have nothing above the Nyquist frequency of the samples.
+    kept = moved < np.pi / steps
+    rows = (nt - 1) * steps + 1
+    return _matrix(moved[kept], kept, length, rows=rows, columns=np.arange(nt) * steps, dtype=dtype) * steps
+
+
+@lru_cache(maxsize=4)
+def _record_map(nt: int, steps: int, dtype: str) -> NDArray[Any]:
+    """The matrix (nt, num_steps) of records: their spectrum at Omega^-1, inverted at omega."""
+    length, omega = _frequencies((nt - 1) * steps + 1)
+    kept = omega < min(2.0, np.pi / steps)
+    moved = 2.0 * np.arcsin(0.5 * omega[kept])
+    rows, columns = (nt - 1) * steps + 1, np.arange((nt - 1) * steps + 1)
+    matrix = _matrix(moved, kept, length, rows=rows, columns=columns, dtype=dtype)
+    return np.ascontiguousarray(matrix[::steps])
+
+
+def _matrix(
+    moved: NDArray[np.float64],
+    kept: NDArray[np.bool_],
+    length: int,
+    *,
+    rows: int,
+    columns: NDArray[np.int64],
+    dtype: str,
+) -> NDArray[Any]:
+    """Inverse transforms of exp(-i moved n), for every column's n, at the first ``rows`` times."""
+    matrix = np.empty((rows, len(columns)), dtype)
+    for start in range(0, len(columns), _COLUMNS):
+        some = columns[start : start + _COLUMNS]
+        spectrum = np.zeros((len(kept), len(some)), complex)
+        spectrum[kept] = np.exp(-1j * moved[:, None] * some)
+        matrix[:, start : start + _COLUMNS] = irfft(spectrum, length, axis=0)[:rows]
+    return matrix
