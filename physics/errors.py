@@ -17,6 +17,8 @@ _MAX_SAMPLING = 0.05
 """No survey samples more coarsely [s]; a value above it was written in milliseconds."""
 _MAX_ONSET = 1e-3
 """Largest first sample of a wavelet over its peak: 60 dB down."""
+_LARGEST_CORRECTION = 2e9
+"""Bytes of a correction of time dispersion, in single precision."""
 _LISTED = 5
 """Offending indices that a message names."""
 
@@ -152,6 +154,17 @@ def check_subsample(subsample: int, dt: float, f_max: float) -> None:
             f"expected a kept wavefield whose Nyquist frequency is at least the wavelet's highest, "
             f"{f_max:.3g} Hz, got {nyquist:.3g} Hz (every {subsample} steps of {dt:g} s): "
             f"use subsample={max(1, int(0.5 / (f_max * dt)))} or less"
+        )
+
+
+def check_correction(nt: int, steps: int) -> None:
+    """Refuse a correction of time dispersion whose matrix (nt, computing steps) would fill the memory."""
+    size = 4.0 * nt * nt * steps
+    if size > _LARGEST_CORRECTION:
+        raise PhysicsError(
+            f"expected records for which the correction of time dispersion fits into "
+            f"{_LARGEST_CORRECTION / 1e9:.0f} GB, got {size / 1e9:.1f} GB for {nt} samples of {steps} steps: "
+            "use a longer sampling interval, or Numerics(correct_dispersion=False)"
         )
 
 

@@ -38,7 +38,8 @@ class Numerics:
             the model.
         subsample: Every how many computing steps a background wavefield is kept. 1 makes images the exact
             adjoint; more saves memory and time, and the image then differs by what the wavefields alias.
-        correct_dispersion: Take the time dispersion of the scheme out of signatures and records.
+        correct_dispersion: Take the time dispersion of the scheme out of signatures and records. A record
+            that is cut off while it is loud is wrong near its end: what is moved there comes from beyond it.
         interpolation: How positions between cells are read and fired: "sinc" (Kaiser windowed, 8 cells wide),
             "linear", which loses some percent of the amplitude at the shortest wavelengths, or "auto": the
             sinc, but for sources, or receivers, that all stand on cells, where the two are the same.
@@ -89,6 +90,8 @@ class Modelling:
             kernel(numerics.interpolation, self._cells(positions))
             for positions in (survey.sources, survey.receivers)
         )
+        if numerics.correct_dispersion:
+            errors.check_correction(survey.nt, steps)
         self.time = TimeAxis(survey.nt, steps, numerics.correct_dispersion, model.dtype)
 
     def check_wavelet(self, wavelet: ArrayLike) -> NDArray[np.float64]:

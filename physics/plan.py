@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from physics import errors
 from physics.accuracy import points_per_wavelength, stable_time_step
-from physics.model import Boundary, EarthModel
+from physics.model import Boundary, EarthModel, layer_cells
 from physics.modelling import BULK, NEARLY_ALL, Numerics
 from physics.wavelets import frequency_below
 
@@ -104,7 +104,7 @@ class Plan:
             space_order=order,
             subsample=max(1, math.floor(0.5 / (frequencies[2] * dt / steps))),
             boundary=boundary,
-            nbl=12 if boundary == "matched" else 40,
+            nbl=layer_cells(boundary, order),
         )
 
     @property

@@ -169,7 +169,8 @@ class Propagator:
             field_.gridpoints.data[...] = feet.corners + field_.r - 1
             field_.interpolation_coeffs.data[...] = feet.weights
         if fire:
-            self._view("src")[...] = shot.signatures
+            with np.errstate(over="ignore"):  # what overflows single precision is refused in the result
+                self._view("src")[...] = shot.signatures
 
     def _line(self, name: str) -> Any:
         return self._fields.line(name, int(name[-1]))

@@ -16,6 +16,8 @@ from physics.plots.style import WIDTHS, Width, new_figure
 
 _LEFT, _RIGHT, _ABOVE, _BELOW = 1.2, 2.25, 0.7, 1.05
 """Room for the labels of a panel: left, at the right with the colour bar, for the title, below [cm]."""
+_BARE = 0.3
+"""Room above a section without a title [cm]."""
 _HEAD, _GAP = 0.5, 0.45
 """Room for the title above those of slices; between the slices (x, z) and (y, z) [cm]."""
 _TICKS = 0.9
@@ -55,7 +57,7 @@ def draw_fields(
     draw, across = (_draw_section, sizes[0]) if frame.ndim == 2 else (_draw_slices, sizes[0] + sizes[1])
     gap = 0.0 if frame.ndim == 2 else _GAP
     scale = (WIDTHS[width] - _LEFT - _RIGHT - gap) / across  # cm on paper for a metre
-    sheet = Sheet(new_figure(width, 1.0), frame, scale)
+    sheet = Sheet(new_figure(width, 1.0), frame, scale, _ABOVE if any(p.title for p in panels) else _BARE)
     each = sheet.panel_height(sizes)
     sheet.figure.set_size_inches(WIDTHS[width] / 2.54, (len(panels) * each + _last(frame) + legend) / 2.54)
     sheet.figure.set_layout_engine("none")
@@ -81,16 +83,18 @@ class Sheet:
         figure: Without a layout engine.
         frame: Axes of the fields.
         scale: Centimetres of paper for a metre.
+        above: Room above a section [cm].
     """
 
     figure: Figure
     frame: Frame
     scale: float
+    above: float
 
     def panel_height(self, sizes: list[float]) -> float:
         """Height of a panel for a field of these sizes [m], without the labels below the last [cm]."""
         if self.frame.ndim == 2:
-            return self.scale * sizes[1] + _ABOVE
+            return self.scale * sizes[1] + self.above
         return self.scale * (sizes[2] + sizes[1]) + _HEAD + 2.0 * (_ABOVE + _BELOW)
 
     def place(self, left: float, top: float, size: tuple[float, float]) -> Axes:
@@ -120,7 +124,7 @@ class Sheet:
 def _draw_section(sheet: Sheet, panel: Panel, top: float) -> list[Axes]:
     nx, nz = panel.field.shape
     dx, dz = sheet.frame.spacing
-    ax = sheet.place(_LEFT, top + _ABOVE, (nx * dx, nz * dz))
+    ax = sheet.place(_LEFT, top + sheet.above, (nx * dx, nz * dz))
     sheet.colour_bar(ax, sheet.frame.show(ax, panel.field, panel.look), panel.look)
     ax.set_title(panel.title)
     return [ax]

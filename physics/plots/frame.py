@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
-from physics.errors import PhysicsError
+from physics.errors import NonFiniteError, PhysicsError
 from physics.model import EarthModel
 from physics.plots.style import SIGNED, VELOCITY
 
@@ -162,7 +162,7 @@ def clip(values: NDArray[Any], quantile: float) -> float:
     """The quantile of the magnitudes; where it is zero their largest, and 1 for zeros only.
 
     Raises:
-        ValueError: If the quantile is not in (0, 1].
+        ValueError: If the quantile is not in (0, 1], or a value is not finite.
 
     Example:
         >>> clip(np.array([-4.0, 1.0, 2.0]), 0.5)
@@ -170,6 +170,9 @@ def clip(values: NDArray[Any], quantile: float) -> float:
     """
     if not 0.0 < quantile <= 1.0:
         raise PhysicsError(f"expected a quantile in (0, 1], got {quantile}")
+    bad = np.count_nonzero(~np.isfinite(values))
+    if bad:
+        raise NonFiniteError(f"expected finite values to draw, got {bad} of {values.size} NaN or infinite")
     size = np.abs(values)
     return float(np.quantile(size, quantile)) or float(size.max()) or 1.0
 

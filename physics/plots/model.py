@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from physics.errors import GeometryError
+from physics.errors import GeometryError, check_velocity
 from physics.plots.fields import Panel, draw_fields, in_km
 from physics.plots.frame import Frame, Look
 from physics.plots.style import RECEIVER, SOURCE, Width, styled
@@ -51,9 +51,12 @@ def plot_model(
         The figure and its axes: one, or those of the slices (x, z), (y, z), (x, y).
 
     Raises:
-        ValueError: If the model or a position has other dimensions than the frame.
+        ValueError: If the model or a position has other dimensions than the frame, or the velocities are not
+            finite, not positive or look like km/s.
     """
-    field = in_km(frame.check(vp, "a velocity model"))
+    velocity = frame.check(vp, "a velocity model")
+    check_velocity(velocity)
+    field = in_km(velocity)
     marks = [
         (_points(receivers, frame, "receivers"), _RECEIVERS, "receiver"),
         (_points(sources, frame, "sources"), _SOURCES, "source"),

@@ -103,4 +103,4 @@ def _colorbar(figure: Figure, drawn: AxesImage, group: NDArray[np.object_], quan
         shrink=0.5 if wide else 0.92,
         aspect=36 if wide else 22,
     )
-    bar.ax.locator_params(nbins=5)
+    bar.ax.locator_params(nbins=5 if wide else 3)

@@ -9,6 +9,7 @@ from physics.boundaries import matched_layer, sponge
 from physics.geometry import Acquisition
 from physics.linear import ForwardOperator
 from physics.model import EarthModel
+from physics.modelling import Numerics
 from physics.padding import Padding
 from physics.wavelets import ricker
 
@@ -142,7 +143,8 @@ def test_layers_stay_stable(boundary):
         space_order=4,
     )
     survey = Acquisition([[100.0, 50.0]], [[150.0, 60.0]], dt=1e-3, nt=20_000)
-    q = np.zeros((1, survey.nt))
-    q[0, 20] = 1.0
-    record = np.abs(ForwardOperator(model, survey).forward(q)[0, :, 0])
+    # A wavelet: a spike also fires waves of two cells' length, which no longer move on the grid and stay.
+    F = ForwardOperator(model, survey, numerics=Numerics(correct_dispersion=False))
+    record = np.abs(F.forward(ricker(10.0, 1e-3, 20_000)[None])[0, :, 0])
     assert record[-1000:].max() < 1e-4 * record.max()
+    assert record[-1000:].max() <= record[-5000:-1000].max()

@@ -68,8 +68,8 @@ def test_the_density_of_water_is_that_of_the_constant_equation():
 @pytest.mark.parametrize(("space_order", "tolerance"), [(2, 1e-10), (8, 1e-2)])
 def test_an_interface_reflects_as_its_densities_say(above, under, space_order, tolerance):
     # With equal velocities the reflection does not depend on the angle: R times the wave of a source mirrored
-    # about the interface, and 1 + R of the wave that goes on. In order 2 this is exact on the grid too; higher
-    # orders see the interface over some cells.
+    # about the interface, and 1 + R of the wave that goes on. In order 2 this is exact on the grid too;
+    # higher orders see the interface over some cells.
     rho = np.full(WIDE, above)
     rho[:, 101:] = under
     found, below = wide(rho, (1000.0, 850.0), space_order)

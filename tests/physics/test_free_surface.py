@@ -52,7 +52,8 @@ def test_a_free_surface_is_a_mirrored_source_of_the_other_sign(where, density):
 
 
 def test_the_pressure_fades_towards_the_surface():
-    # A ghost of the other sign at twice the depth: the record goes as depth, far below the wavelength of 170 m.
+    # A ghost of the other sign at twice the depth: the record goes as depth, which is far below the
+    # wavelength of 170 m.
     model = EarthModel(np.full((73, 46), 2000.0), free_surface=True, **SETTING)
     survey = Acquisition([[450.0, 250.0]], [(450.0, d) for d in (0.5, 1.0, 2.0, 4.0)], DT, NT)
     record = ForwardOperator(model, survey, numerics=SINC).forward(ricker(12.0, DT, NT))[0]

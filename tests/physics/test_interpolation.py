@@ -43,8 +43,8 @@ def test_a_position_on_a_cell_touches_that_cell_alone(kind):
     assert np.abs(np.sort(feet.weights, axis=2)[..., :-1]).max() < 1e-16
 
 
-# Largest error for a plane wave of unit amplitude with so many points a wavelength: (1 - cos(k / 2)) of linear
-# interpolation along each axis; the sinc is meant for 4 cells a wavelength and more.
+# Largest error for a plane wave of unit amplitude with so many points a wavelength: linear interpolation
+# lowers it by up to 1 - cos(k / 2) along each axis; the sinc is meant for 4 cells a wavelength and more.
 @pytest.mark.parametrize(
     ("points", "linear", "sinc"), [(4.0, 0.6, 4e-3), (6.0, 0.3, 3e-3), (10.0, 0.1, 3e-3)]
 )
@@ -79,7 +79,7 @@ def test_three_dimensions(kind):
 @both
 @pytest.mark.parametrize("mirror", [4, 7])
 def test_near_a_free_surface_a_field_is_odd(kind, mirror):
-    # The cells above hold nothing that may be read: what counts is the field below, continued with the other sign.
+    # Cells above hold nothing that may be read: the field below counts, continued with the other sign.
     depth = np.arange(SHAPE[1]) - mirror
     field = np.sin(0.4 * np.arange(SHAPE[0]))[:, None] * np.sin(0.5 * depth)
     poisoned = field.copy()

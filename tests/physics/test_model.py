@@ -56,7 +56,7 @@ def test_with_m_keeps_the_setting():
     assert np.allclose(other.m, 2.0 * earth.m, rtol=1e-14)
     assert (other.origin, other.nbl, other.space_order, other.dtype) == ((5.0, 6.0), 9, 4, "float64")
     sponge = model(boundary="sponge", free_surface=True).with_m(earth.m)
-    assert (sponge.boundary, sponge.nbl, sponge.free_surface) == ("sponge", 40, True)
+    assert (sponge.boundary, sponge.padding.layer, sponge.free_surface) == ("sponge", 40, True)
     with pytest.raises(ValueError, match=r"expected m of shape \(24, 20\), got \(3, 3\)"):
         earth.with_m(np.ones((3, 3)))
     with pytest.raises(ValueError, match="expected finite and positive squared slowness"):
@@ -232,3 +232,10 @@ def test_bad_options_of_born_modelling_are_refused():
         BornOperator(model(), survey(), wavelet=wavelet, numerics=Numerics(subsample=30))
     with pytest.raises(PhysicsError, match="imaging 'correlation' or 'inverse_scattering', got 'dip'"):
         BornOperator(model(), survey(), wavelet=wavelet, imaging="dip")
+
+
+def test_a_record_too_long_for_the_correction_of_time_dispersion_is_refused():
+    long = survey(dt=1e-3, nt=30_000)
+    with pytest.raises(ValueError, match=r"fits into 2 GB, got 3.6 GB for 30000 samples of 1 steps: use a"):
+        ForwardOperator(model(nbl=0), long)
+    ForwardOperator(model(nbl=0), long, numerics=Numerics(correct_dispersion=False))

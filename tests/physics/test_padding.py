@@ -83,7 +83,5 @@ def test_a_free_surface_has_the_rows_that_the_stencil_reads(options, rows):
 
 
 def test_too_few_rows_below_a_free_surface_are_refused():
-    with pytest.raises(
-        PhysicsError, match=r"more than 4 rows below a free surface, got a model of shape \(7, 4\)"
-    ):
+    with pytest.raises(PhysicsError, match=r"more than 4 rows below a free surface, got .*\(7, 4\)"):
         Padding((7, 4), 3, mirror=4)

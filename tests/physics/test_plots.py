@@ -339,6 +339,14 @@ BAD = {
         lambda: plot_model(_vp(SHAPE3), VOLUME, sources=[[0.0, 1.0]]),
         r"sources of shape \(n, 3\) for a 3-D model, got \(1, 2\)",
     ),
+    "velocities in km/s": (
+        lambda: plot_model(np.full(SHAPE, 2.0), FRAME),
+        "got a maximum of 2: looks like km/s",
+    ),
+    "a wave that blew up": (
+        lambda: plot_shot({"a": np.full((NT, 24), np.nan)}, TRACES, DT),
+        "finite values to draw, got 1440 of 1440 NaN or infinite",
+    ),
     "truth of another shape": (
         lambda: plot_migration(np.ones(SHAPE), FRAME, truth=np.ones((4, 5))),
         r"perturbation of the image's shape \(40, 30\), got \(4, 5\)",

@@ -18,7 +18,7 @@ def relative(error, reference):
 
 
 def greens_function(distance, wavelet, *, dispersed):
-    r"""u(r, t) = h^3 q(t - r / v) / (4 pi r) for the density h^3 q(t) delta(x), dispersed as the scheme is."""
+    r"""u(r, t) = h^3 q(t - r / v) / (4 pi r) for the density h^3 q(t) delta(x), or its dispersed form."""
     size = 8 * len(wavelet)
     omega = 2 * np.pi * np.fft.rfftfreq(size, DT)
     seen = 2 / DT * np.sin(omega * DT / 2) if dispersed else omega
@@ -127,5 +127,5 @@ def test_a_matched_layer_takes_what_arrives():
         return ForwardOperator(model, layout).forward(ricker(F0, 2e-3, 251))
 
     reference, absorbed = record(0, 44), record(12)
-    # The tail of a wave in three dimensions is what scattered: weak, so the error is held to the whole record.
+    # In three dimensions the tail of a wave is what scattered, and weak: the error is held to all of it.
     assert relative(absorbed - reference, reference) < 2e-3

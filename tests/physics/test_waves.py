@@ -78,7 +78,7 @@ def test_linear_interpolation_loses_what_the_sinc_keeps():
     records, wavelet = constant_medium(source, receivers, 1e-3, interpolation="linear")
     for record, receiver in zip(records, receivers, strict=True):
         exact = greens_function(np.hypot(*np.subtract(source, receiver)), wavelet, 1e-3, dispersed=False)
-        # At a share f of a cell it lowers a wave by f (1 - f) (k h)^2 / 2, here up to 4 % at each end and axis.
+        # At a share f of a cell it lowers a wave by f (1 - f) (k h)^2 / 2: up to 4 % at each end and axis.
         assert 0.01 < relative(record - exact, exact) < 0.1
 
 
@@ -149,8 +149,8 @@ def test_source_and_receiver_may_be_exchanged(case):
     there = ForwardOperator(model, survey, numerics=numerics).forward(wavelet)[0, :, 4]
     swapped = Acquisition(survey.receivers[4:5], survey.sources[:1], survey.dt, survey.nt)
     back = ForwardOperator(model, swapped, numerics=numerics).forward(wavelet)[0, :, 0]
-    # The scheme times the stretches of its layers is symmetric, so reciprocity holds to rounding for positions
-    # whose footprints do not reach into the layers.
+    # The scheme times the stretches of its layers is symmetric, so reciprocity holds to rounding for
+    # positions whose footprints do not reach into the layers.
     assert relative(there - back, there) < 1e-11
 
 

@@ -184,5 +184,5 @@ def test_bad_words_are_one_line(
 
 def test_unknown_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["model", str(tmp_path / "run.toml"), "--indx", "3", "shot"])
-    assert "unrecognized arguments: --indx" in capsys.readouterr().err
+        main(["model", str(tmp_path / "run.toml"), "--number", "3", "shot"])
+    assert "unrecognized arguments: --number" in capsys.readouterr().err
