@@ -23,7 +23,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "bfloat16, invert, keep": {"color": RAW, "label": "the same, bfloat16 conditioner"},
     "normflows": {"color": NEUTRAL, "marker": "s", "label": "normflows"},
     "nflows": {"color": NEUTRAL, "marker": "^", "label": "nflows"},
-    "FrEIA": {"color": NEUTRAL, "marker": "v", "label": "FrEIA"},
+    "FrEIA": {"color": NEUTRAL, "marker": "v", "ls": ":", "label": "FrEIA, fixed mixing (less work)"},
+    "FrEIA, learned mixing": {"color": NEUTRAL, "marker": "v", "label": "FrEIA, learned mixing"},
     "MemCNN": {"color": "#CC79A7", "marker": "D", "label": "MemCNN"},
 }
 
@@ -39,8 +40,8 @@ def figure(figures: dict[str, Any], size: int) -> Figure:
         style = {"marker": "o", "ms": 3.0, "ls": "-"} | look
         left.plot(steps, [figures["peak_megabytes"][key][name]["tensors"] for key in keys], **style)
         right.plot(steps, [figures["time"][key][name]["ratio_to_store"] for key in keys], **style)
-    _axes(left, steps, "peak memory of a training step [MB]")
-    _axes(right, steps, "time of a training step / stored")
+    _axes(left, steps, "peak memory of a step [MB]")
+    _axes(right, steps, "time of a step / stored")
     left.set_yscale("log")
     left.set_yticks(ticks := (10, 20, 50, 100, 200, 500), [str(tick) for tick in ticks])
     right.axhline(1.0, color=TRUTH, lw=0.5)
