@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from posterior.uq.checks import Array, as_mask, as_samples, as_truth
+from posterior.uq.intervals import credible_interval
 
 
 def rmse(estimate: ArrayLike, truth: ArrayLike, where: ArrayLike | None = None) -> float:
@@ -83,6 +84,28 @@ def crps(samples: ArrayLike, truth: ArrayLike, *, fair: bool = True) -> Array:
     weights = (2.0 * np.arange(1, count + 1) - count - 1.0) / (count * (count - 1 if fair else count))
     spread = np.tensordot(weights, np.sort(draws, axis=0).astype(np.float64), axes=1)
     return np.abs(draws - target).mean(axis=0, dtype=np.float64) - spread
+
+
+def winkler_score(samples: ArrayLike, truth: ArrayLike, level: float = 0.9) -> Array:
+    """Interval score per cell: width of the equal-tailed interval, and ``2/alpha`` for each unit of a miss.
+
+    ``(u - l) + (2/alpha) max(l - x, 0, x - u)`` with ``alpha = 1 - level``, in units of x. Lower is better,
+    and the true quantiles are best on average: it weighs sharpness against coverage.
+
+    Args:
+        samples: Posterior draws, (S, ...), enough for :func:`posterior.uq.intervals.credible_interval`.
+        truth: True values, (...).
+        level: Probability the interval holds.
+
+    Returns:
+        Score, (...).
+
+    Source: Winkler, JASA 67 (1972); Gneiting and Raftery, JASA 102 (2007), equation 43.
+    """
+    lower, upper = credible_interval(samples, level)
+    target = as_truth(truth, lower.shape)
+    miss = np.maximum(np.maximum(lower - target, target - upper), 0.0)
+    return upper - lower + 2.0 / (1.0 - level) * miss
 
 
 def _selected(estimate: ArrayLike, truth: ArrayLike, where: ArrayLike | None) -> tuple[Array, Array]:

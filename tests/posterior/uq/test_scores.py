@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from posterior.uq import best_scale, crps, rmse, snr_db, ssim
@@ -95,6 +96,30 @@ def test_ssim_depends_on_convention_and_range_and_says_so():
     assert ssim(truth, truth, data_range=5.0).value == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("convention", "edge"), [("slim", "reflect"), ("openfwi", "constant")])
+def test_published_conventions_fill_the_edges_and_fix_the_range(convention, edge):
+    rng = np.random.default_rng(7)
+    truth = 1500.0 + 3000.0 * np.linspace(0.0, 1.0, 40) * rng.uniform(0.5, 1.0, (35, 1))
+    estimate = truth + 80.0 * rng.standard_normal(truth.shape)
+    if convention == "slim":
+        unit = (estimate / 1e3, truth / 1e3)
+        found = ssim(*unit, data_range=1.0, convention=convention)
+    else:
+        unit = ((estimate - 1500.0) / 3000.0, (truth - 1500.0) / 3000.0)
+        found = ssim(estimate, truth, data_range=3000.0, convention=convention)
+    # scipy names mirrored edges, (d c b a | a b c d), "reflect", and 3.34 sigma are 5 cells.
+    m_a, m_b, aa, bb, ab = (
+        gaussian_filter(v, 1.5, mode=edge, truncate=3.34)
+        for v in (unit[0], unit[1], unit[0] ** 2, unit[1] ** 2, unit[0] * unit[1])
+    )
+    expected = (2 * m_a * m_b + 1e-4) * (2 * (ab - m_a * m_b) + 9e-4)
+    expected = expected / ((m_a**2 + m_b**2 + 1e-4) * (aa - m_a**2 + bb - m_b**2 + 9e-4))
+    assert found.value == pytest.approx(expected.mean(), abs=1e-12)
+    inner = ssim(*unit, data_range=1.0, convention="wang").value
+    assert found.value != pytest.approx(inner, abs=1e-4)
+    assert "edges" in str(found)
+
+
 def test_ssim_of_tiny_units_is_that_of_large_ones():
     rng = np.random.default_rng(5)
     truth, estimate = rng.standard_normal((2, 20, 20))
@@ -128,8 +153,12 @@ def test_ssim_averages_only_windows_whose_centre_counts():
             "positive data_range, got 0.0",
         ),
         (
-            lambda: ssim(np.zeros((20, 30)), np.zeros((20, 30)), data_range=1.0, convention="slim"),
-            r"among \['skimage', 'wang'\], got 'slim'",
+            lambda: ssim(np.zeros((20, 30)), np.zeros((20, 30)), data_range=1.0, convention="psnr"),
+            r"among \['openfwi', 'skimage', 'slim', 'wang'\], got 'psnr'",
+        ),
+        (
+            lambda: ssim(np.zeros((20, 30)), np.zeros((20, 30)), data_range=1.0, convention="openfwi"),
+            "data_range 3000, which 'openfwi' fixes, got 1.0",
         ),
     ],
 )
