@@ -78,7 +78,13 @@ def test_a_model_outside_the_range_is_refused():
 def test_the_report_says_what_was_decided_and_what_it_costs():
     made = plan()
     text = made.report((64, 64), NT)
-    for words in ("space order", f"{made.subsample} steps", "matched, 12 cells", "1500 to 4500 m/s", "MB"):
+    for words in (
+        "space order",
+        f"{made.subsample} steps",
+        f"matched, {made.nbl} cells",
+        "1500 to 4500 m/s",
+        "MB",
+    ):
         assert words in text
     assert "memory" not in made.report()
     assert (
