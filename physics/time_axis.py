@@ -12,6 +12,12 @@ from scipy.fft import irfft, next_fast_len
 
 from physics.wavelets import interpolate, interpolate_adjoint
 
+_TAPERED = 1.0
+"""Frequency [radians a step] from which a correction fades out, to zero at 2, where waves stand still.
+
+No grid that carries a wavelet at a stable step has it there. Without the taper, what is moved near 2 comes
+from far off: a record that is cut off while it is loud would ripple over its whole length.
+"""
 _COLUMNS = 256
 """Columns of a correction that are transformed at a time: bounds the memory."""
 
@@ -91,7 +97,10 @@ def _source_map(nt: int, steps: int, dtype: str) -> NDArray[Any]:
     # Interpolated signatures have nothing above the Nyquist frequency of the samples.
     kept = moved < np.pi / steps
     rows = (nt - 1) * steps + 1
-    return _matrix(moved[kept], kept, length, rows=rows, columns=np.arange(nt) * steps, dtype=dtype) * steps
+    weights = steps * _taper(moved[kept])
+    return _matrix(
+        moved[kept], kept, length, rows=rows, columns=np.arange(nt) * steps, weights=weights
+    ).astype(dtype)
 
 
 @lru_cache(maxsize=4)
@@ -101,8 +110,14 @@ def _record_map(nt: int, steps: int, dtype: str) -> NDArray[Any]:
     kept = omega < min(2.0, np.pi / steps)
     moved = 2.0 * np.arcsin(0.5 * omega[kept])
     rows, columns = (nt - 1) * steps + 1, np.arange((nt - 1) * steps + 1)
-    matrix = _matrix(moved, kept, length, rows=rows, columns=columns, dtype=dtype)
-    return np.ascontiguousarray(matrix[::steps])
+    matrix = _matrix(moved, kept, length, rows=rows, columns=columns, weights=_taper(omega[kept]))
+    return np.ascontiguousarray(matrix[::steps], dtype=dtype)
+
+
+def _taper(omega: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One up to ``_TAPERED``, then a squared cosine down to zero at 2 [radians a step]."""
+    share = np.clip((omega - _TAPERED) / (2.0 - _TAPERED), 0.0, 1.0)
+    return np.cos(0.5 * np.pi * share) ** 2
 
 
 def _matrix(
@@ -112,13 +127,13 @@ def _matrix(
     *,
     rows: int,
     columns: NDArray[np.int64],
-    dtype: str,
-) -> NDArray[Any]:
-    """Inverse transforms of exp(-i moved n), for every column's n, at the first ``rows`` times."""
-    matrix = np.empty((rows, len(columns)), dtype)
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Inverse transforms of weights exp(-i moved n), for every column's n, at the first ``rows`` times."""
+    matrix = np.empty((rows, len(columns)))
     for start in range(0, len(columns), _COLUMNS):
         some = columns[start : start + _COLUMNS]
         spectrum = np.zeros((len(kept), len(some)), complex)
-        spectrum[kept] = np.exp(-1j * moved[:, None] * some)
+        spectrum[kept] = weights[:, None] * np.exp(-1j * moved[:, None] * some)
         matrix[:, start : start + _COLUMNS] = irfft(spectrum, length, axis=0)[:rows]
     return matrix

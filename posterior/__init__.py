@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from posterior.dataset import PairDataset as PairDataset
     from posterior.flow import ConditionalFlow as ConditionalFlow
+    from posterior.interop.distribution import ConditionalDistribution as ConditionalDistribution
+    from posterior.interop.sbi import SbiPosterior as SbiPosterior
     from posterior.invertible import Invertible as Invertible
     from posterior.jacobian import Jacobian as Jacobian
     from posterior.lanes import TwoLanes as TwoLanes
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "ConditionalDistribution": "posterior.interop.distribution",
+    "SbiPosterior": "posterior.interop.sbi",
     "AmortizedPosterior": "posterior.sample",
     "ConditionalFlow": "posterior.flow",
     "ConditionalGlow": "posterior.networks.glow",

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from posterior.cli import exchange
+
 DESCRIPTION = (
     "Bayesian inversion for seismic imaging: simulate pairs, train a posterior, sample it, report on it."
 )
@@ -40,6 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
             stage.add_argument("--dry-run", action="store_true", help="say what it would take, write nothing")
         _add_common(stage, "run folder (default: runs/<name of the file>)")
     _add_model(commands.add_parser("model", help="look at draws, shots, images: tables and figures"))
+    exchange.add_export(commands.add_parser("export", help=exchange.EXPORT, description=exchange.EXPORT))
+    exchange.add_import(commands.add_parser("import", help=exchange.IMPORT, description=exchange.IMPORT))
     demo = commands.add_parser(
         "demo", help="all four on Marmousi, in minutes", description="All stages on Marmousi."
     )
@@ -101,6 +105,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "demo":
             commands.demo(args.out or Path("runs/demo"), args.overrides, quiet=args.quiet)
+        elif args.command == "export":
+            for path in exchange.export(args):
+                sys.stdout.write(f"{path}\n")
+        elif args.command == "import":
+            exchange.import_pairs(args)
         elif args.command == "model":
             from posterior.cli.model import look
 
@@ -112,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
                 commands.dry_run(args.run, out, args.overrides)
                 return 0
             commands.run_stage(args.command, args.run, out, args.overrides, quiet=args.quiet)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:  # the last: an optional extra is not installed
         sys.stderr.write(f"seispost: error: {error}\n")
         return 2
     except KeyboardInterrupt:
