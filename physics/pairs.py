@@ -16,6 +16,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from physics.blas import one_blas_thread
 from physics.config import PairConfig
 from physics.errors import PhysicsError
 from physics.gathers import GatherOperator, symmetric_offsets
@@ -114,14 +115,16 @@ class PairSimulator:
             DrawError: If the draw has no contrast.
             NonFiniteError: If the modelling gives NaN or infinity for this draw.
         """
-        draw, born = self._draw(index)
-        images = self._images(draw, born)
+        with one_blas_thread():
+            draw, born = self._draw(index)
+            images = self._images(draw, born)
         y = np.concatenate([images, draw.background.m[None]]).astype(np.float32)
         return Pair(index, draw.dm[None], y, _snr_db(draw.clean, draw.records - draw.clean))
 
     def draw(self, index: int) -> Draw:
         """What pair ``index`` is made of; the errors are those of making it."""
-        return self._draw(index)[0]
+        with one_blas_thread():
+            return self._draw(index)[0]
 
     def born(self, draw: Draw, *, keep_wavefields: bool = False) -> BornOperator:
         """J at the background of a draw, with the imaging condition of the configuration."""

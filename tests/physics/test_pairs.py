@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import pickle
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +66,27 @@ class TestPair:
             np.testing.assert_array_equal(once.x, again.x)
             np.testing.assert_array_equal(once.y, again.y)
             assert once.snr_db == again.snr_db
+
+    def test_has_the_same_bits_on_any_number_of_threads(self, tiny: PairConfig, import_path: str) -> None:
+        # Products of matrices are rounded differently on two threads, unless they are held to one.
+        program = (
+            "import hashlib, pickle, sys; from physics.pairs import simulate_pair; "
+            "pair = simulate_pair(pickle.load(sys.stdin.buffer), 0); "
+            "print(hashlib.sha256(pair.y.tobytes()).hexdigest())"
+        )
+        wide = replace(tiny, acquisition=replace(tiny.acquisition, num_receivers=16))
+        wide = replace(wide, survey=replace(wide.survey, record_length=1.0))
+        digests = {
+            subprocess.run(
+                [sys.executable, "-c", program],
+                input=pickle.dumps(wide),
+                env=os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
+                capture_output=True,
+                check=True,
+            ).stdout
+            for threads in ("1", "2", "3")
+        }
+        assert len(digests) == 1
 
     @pytest.mark.parametrize("change", [{"seed": 8}, {"stream": "test"}])
     def test_seeds_and_streams_are_independent(
