@@ -26,7 +26,7 @@ AuthorizedKeysFile {folder}/user.pub
 PidFile {folder}/pid
 StrictModes no
 UsePAM no
-SetEnv PYTHONPATH={path}
+SetEnv {environment}
 """
 
 
@@ -45,7 +45,10 @@ def place(tmp_path: Path, import_path: str) -> Iterator[SshConfig]:
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(key, check=True)
     (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
-    (tmp_path / "sshd").write_text(SSHD.format(port=port, folder=tmp_path, path=import_path))
+    # As another kind of processor would, another kernel of OpenBLAS rounds differently.
+    blas = {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
+    environment = " ".join(f"{name}={value}" for name, value in {"PYTHONPATH": import_path, **blas}.items())
+    (tmp_path / "sshd").write_text(SSHD.format(port=port, folder=tmp_path, environment=environment))
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sshd, "-D", "-e", "-f", str(tmp_path / "sshd")], stderr=log)
     try:
