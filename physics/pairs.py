@@ -117,14 +117,18 @@ class PairSimulator:
         """
         with one_blas_thread():
             draw, born = self._draw(index)
-            images = self._images(draw, born)
-        y = np.concatenate([images, draw.background.m[None]]).astype(np.float32)
+            y = self._observe(draw, born)
         return Pair(index, draw.dm[None], y, _snr_db(draw.clean, draw.records - draw.clean))
 
     def draw(self, index: int) -> Draw:
         """What pair ``index`` is made of; the errors are those of making it."""
         with one_blas_thread():
             return self._draw(index)[0]
+
+    def observe(self, draw: Draw) -> NDArray[np.float32]:
+        """What a network is asked about: y (n + 1, *shape) of the records and the background of a draw."""
+        with one_blas_thread():
+            return self._observe(draw, self.born(draw))
 
     def born(self, draw: Draw, *, keep_wavefields: bool = False) -> BornOperator:
         """J at the background of a draw, with the imaging condition of the configuration."""
@@ -176,6 +180,10 @@ class PairSimulator:
             for one in (model, draw.background)
         )
         return there - without
+
+    def _observe(self, draw: Draw, born: BornOperator) -> NDArray[np.float32]:
+        images = self._images(draw, born)
+        return np.concatenate([images, draw.background.m[None]]).astype(np.float32)
 
     def _images(self, draw: Draw, born: BornOperator) -> NDArray[Any]:
         """Migrated image, or gathers, (n, *shape), muted and weighted."""

@@ -36,12 +36,11 @@ def migrate_shots(
         ImportError: If segyio is not installed.
     """
     from physics.pairs import Draw, PairSimulator
-    from physics.preprocess import DepthWeight, WaterMute
     from physics.segy import SegyOptions, read_shots
 
     run = load(run_file, [])
     config = run.pairs(next(iter(run.splits)))
-    shape, imaging = config.survey.shape, config.imaging
+    shape = config.survey.shape
     if background.shape != shape:
         raise ValueError(f"expected a background on the run's grid {shape}, got {background.shape}")
     simulator = PairSimulator(config)
@@ -49,15 +48,7 @@ def migrate_shots(
     survey, records = _fitted(simulator, survey, records)
     model = simulator.earth_model(background.astype(np.float64))
     draw = Draw(background.astype(np.float64), model, np.zeros(shape, np.float32), survey, records, records)
-    several = len(simulator.offsets) > 1
-    images = (
-        simulator.gathers(draw).adjoint(records) if several else simulator.born(draw).adjoint(records)[None]
-    )
-    half = 0.5 * imaging.taper_depth
-    mute = WaterMute(shape, config.survey.spacing, depth=half, taper=half)
-    weight = DepthWeight(shape, power=imaging.depth_power)
-    weighted = [weight.forward(mute.forward(image)) for image in images]
-    y = np.stack([*weighted, model.m]).astype(np.float32)
+    y = simulator.observe(draw)
     return Block(np.zeros((1, 1, *shape), np.float32), y[None]), _labels(simulator)
 
 
