@@ -61,6 +61,15 @@ class Draw:
     clean: NDArray[Any]
     records: NDArray[Any]
 
+    @property
+    def snr_db(self) -> float:
+        """Energy of the records over that of their noise [dB]."""
+        signal, noise = (
+            float(np.sum(np.square(part, dtype=np.float64)))
+            for part in (self.clean, self.records - self.clean)
+        )
+        return float(10.0 * np.log10(signal / noise))
+
 
 @final
 class PairSimulator:
@@ -118,7 +127,7 @@ class PairSimulator:
         with one_blas_thread():
             draw, born = self._draw(index)
             y = self._observe(draw, born)
-        return Pair(index, draw.dm[None], y, _snr_db(draw.clean, draw.records - draw.clean))
+        return Pair(index, draw.dm[None], y, draw.snr_db)
 
     def draw(self, index: int) -> Draw:
         """What pair ``index`` is made of; the errors are those of making it."""
@@ -246,8 +255,3 @@ def simulate_pair(config: PairConfig, index: int, *, prior: Prior | None = None)
         ValueError: If the configuration cannot be simulated.
     """
     return PairSimulator(config, prior=prior)(index)
-
-
-def _snr_db(signal: NDArray[np.floating], noise: NDArray[np.floating]) -> float:
-    signal_energy, noise_energy = (float(np.sum(np.square(a, dtype=np.float64))) for a in (signal, noise))
-    return float(10.0 * np.log10(signal_energy / noise_energy))

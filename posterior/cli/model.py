@@ -136,10 +136,9 @@ def _shot(scene: Scene) -> View:
     one = draw.survey.select([scene.shot])
     full = ForwardOperator(scene.true, one, numerics=scene.plan.numerics).forward(scene.simulator.wavelet)[0]
     scattered = "Linearised, noisy" if scene.survey.data == "born" else "Scattered, noisy"
-    noise = draw.records - draw.clean
     rows = {
         "source": _place(one.sources[0]),
-        "signal-to-noise ratio": f"{20.0 * np.log10(_size(draw.clean) / _size(noise)):.1f} dB over all shots",
+        "signal-to-noise ratio": f"{draw.snr_db:.1f} dB over all shots",
         "shown": "times t squared, each clipped at its own 98 % quantile",
     }
     records = {"Full record": full, scattered: draw.records[scene.shot]}
@@ -163,13 +162,13 @@ def _wavefield(scene: Scene) -> View:
 
 
 def _image(scene: Scene) -> View:
-    pair = scene.simulator(scene.index)
-    truth, image = pair.x[0], pair.y[0]
+    draw = scene.draw
+    truth, image = draw.dm, scene.simulator.observe(draw)[0]
     rows = {
-        "shots": f"{scene.draw.survey.num_sources}, signal-to-noise ratio {pair.snr_db:.1f} dB",
+        "shots": f"{draw.survey.num_sources}, signal-to-noise ratio {draw.snr_db:.1f} dB",
         "correlation with the truth": f"{np.corrcoef(truth.ravel(), image.ravel())[0, 1]:.2f}",
     }
-    light = scene.simulator.born(scene.draw).illumination()
+    light = scene.simulator.born(draw).illumination()
     figure, _ = plot_migration(image, scene.frame, truth=truth, illumination=light, quantile=_QUANTILE)
     return _table(rows), figure
 
