@@ -92,7 +92,7 @@ def variogram_score(
     Raises:
         ValueError: If no pair of cells lies a lag apart.
 
-    Source: Scheuerer and Hamill, Mon. Weather Rev. 143 (2015), equation 5 with p = 1/2.
+    Source: Scheuerer and Hamill, Mon. Weather Rev. 143 (2015), with p = 1/2.
     """
     draws = as_samples(samples)
     target = as_truth(truth, draws.shape[1:])

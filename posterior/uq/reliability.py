@@ -67,8 +67,8 @@ def published_calibration_error(
     Raises:
         ValueError: If shapes differ, no cell lies in the range, or the convention is unknown.
 
-    Source: slim: Uncertainty-Analysis (published code); laves: Laves et al., MIDL 2020, equation 9; ence:
-    Levi et al., Sensors 22 (2022), equation 8.
+    Source: slim: Uncertainty-Analysis (published code); laves: Laves et al., MIDL 2020; ence:
+    Levi et al., Sensors 22 (2022).
     """
     if convention not in _DESCRIPTIONS:
         raise ValueError(f"expected a convention among {sorted(_DESCRIPTIONS)}, got {convention!r}")
