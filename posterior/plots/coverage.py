@@ -8,10 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from posterior.plots.style import NEUTRAL, RAW, REPAIRED, new_figure, styled
+from posterior.plots.series import distinct
+from posterior.plots.style import NEUTRAL, new_figure, styled
 from posterior.uq import CoverageCurve
-
-_COLOURS = (RAW, REPAIRED, "#009E73", "#CC79A7")
 
 
 @styled
@@ -30,13 +29,12 @@ def calibration_curve(curves: Mapping[str, CoverageCurve]) -> tuple[Figure, NDAr
     Raises:
         ValueError: With no curve, or more than four.
     """
-    if not 1 <= len(curves) <= len(_COLOURS):
-        raise ValueError(f"expected 1 to {len(_COLOURS)} curves, got {len(curves)}")
+    drawn = distinct(curves, "curves")
     figure = new_figure("single", 11.5)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1.0))
     above.plot([0, 100], [0, 100], color=NEUTRAL, lw=0.8, ls="--", label="calibrated")
     below.axhline(0.0, color=NEUTRAL, lw=0.8, ls="--")
-    for colour, (name, curve) in zip(_COLOURS, curves.items(), strict=False):
+    for colour, _, name, curve in drawn:
         nominal, pooled = 100.0 * curve.levels, 100.0 * curve.pooled
         low, high = curve.percentiles(5.0, 95.0)
         at_90, error = curve.at(0.9)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
@@ -54,15 +55,19 @@ class ImageAxes:
     """Grid spacing (dx, dz) [m]."""
     origin: tuple[float, float] = (0.0, 0.0)
     """Position (x, z) of the centre of cell (0, 0) [m]."""
+    length_unit: Literal["m", "km"] | None = None
+    """Unit of length shown; None chooses by the size of the section."""
 
     def __post_init__(self) -> None:
         if not all(np.isfinite(step) and step > 0.0 for step in self.spacing):
             raise ValueError(f"expected a positive spacing (dx, dz) in metres, got {self.spacing}")
 
     def unit(self, shape: tuple[int, ...]) -> tuple[float, str]:
-        """Factor from metres and name of the unit of length: km from a width or depth of 2 km on."""
+        """Factor from metres and name of the unit of length, by itself km from a width or depth of 2 km."""
         if len(shape) != 2:
             raise ValueError(f"expected a section of shape (nx, nz), got {shape}; take a slice of a volume")
+        if self.length_unit is not None:
+            return (1e-3 if self.length_unit == "km" else 1.0), self.length_unit
         longest = max(size * step for size, step in zip(shape, self.spacing, strict=True))
         return (1e-3, "km") if longest >= 2000.0 else (1.0, "m")
 
@@ -79,7 +84,7 @@ class ImageAxes:
         image: ArrayLike,
         *,
         limits: tuple[float, float],
-        cmap: str = SIGNED,
+        cmap: str | Colormap = SIGNED,
         labels: str = "xz",
     ) -> AxesImage:
         """Draw a section with x to the right and depth downwards, at true proportions.

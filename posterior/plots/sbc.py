@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from posterior.plots.ranks import draw_band, ecdf_difference
+from posterior.plots.series import p_text
 from posterior.plots.style import ESTIMATE, NEUTRAL, RAW, new_figure, styled
 from posterior.uq import RankTest
 
@@ -43,7 +45,7 @@ def sbc(
     cells = grid.ravel().tolist()
     for ax, (name, test) in zip(cells, histograms.items(), strict=False):
         _histogram(ax, test)
-        ax.set_title(f"{name}, p = {_p_text(test.p_value)}")
+        ax.set_title(f"{name}, {p_text(test.p_value)}")
     for ax in grid[:, 0]:
         ax.set_ylabel("Pairs in bin")
     used = cells[: len(histograms) + 1]
@@ -71,17 +73,9 @@ def _histogram(ax: Axes, test: RankTest) -> None:
 
 
 def _ecdf_differences(ax: Axes, ecdfs: Mapping[str, RankTest]) -> None:
-    first = next(iter(ecdfs.values()))
-    inner, total = first.edges[1:-1], first.expected[-1] / first.edges[-2]
-    lower, upper = ((bound - first.expected) / total for bound in (first.lower, first.upper))
-    ax.fill_between(inner, lower, upper, color=NEUTRAL, alpha=0.25, lw=0)
-    ax.axhline(0.0, color=NEUTRAL, lw=0.8, ls="--")
+    draw_band(ax, next(iter(ecdfs.values())))
     for name, test in ecdfs.items():
         colour = RAW if test.outside else ESTIMATE
-        ax.plot(inner, (test.counts - test.expected) / total, color=colour, lw=0.8, label=name)
+        ax.plot(*ecdf_difference(test), color=colour, lw=0.8, label=name)
     ax.set_ylabel("ECDF − uniform")
-    ax.set_title(f"ECDFs, {sum(test.outside for test in ecdfs.values())} of {len(ecdfs)} outside")
-
-
-def _p_text(p_value: float) -> str:
-    return f"{p_value:.2f}" if p_value >= 0.01 else f"{p_value:.1g}"
+    ax.set_title(f"ECDFs, {sum(test.outside > 0 for test in ecdfs.values())} of {len(ecdfs)} outside")

@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from posterior.plots.image_axes import Quantity
-from posterior.plots.style import NEUTRAL, RAW, REPAIRED, new_figure, styled
+from posterior.plots.series import distinct
+from posterior.plots.style import NEUTRAL, new_figure, styled
 from posterior.uq import StdRmse
-
-_COLOURS = (RAW, REPAIRED, "#009E73", "#CC79A7")
 
 
 @styled
@@ -30,13 +29,12 @@ def std_rmse(results: Mapping[str, StdRmse], *, quantity: Quantity) -> tuple[Fig
     Raises:
         ValueError: With no result, or more than four.
     """
-    if not 1 <= len(results) <= len(_COLOURS):
-        raise ValueError(f"expected 1 to {len(_COLOURS)} results, got {len(results)}")
+    drawn = distinct(results, "results")
     figure = new_figure("single", 8.2)
     ax = figure.subplots()
     largest = 1.08 * quantity.scale * max(max(bins.std.max(), bins.rmse.max()) for bins in results.values())
     ax.plot([0, largest], [0, largest], color=NEUTRAL, lw=0.8, ls="--", label="calibrated, slope 1")
-    for colour, marker, (name, bins) in zip(_COLOURS, "os^D", results.items(), strict=False):
+    for colour, marker, name, bins in drawn:
         label = f"{name}: slope {bins.slope:.2f}"
         std, rmse = bins.std * quantity.scale, bins.rmse * quantity.scale
         ax.plot(std, rmse, color=colour, marker=marker, ms=3.2, lw=0.8, label=label)

@@ -22,8 +22,9 @@ FORMATS = ("png", "pdf")
 # Okabe and Ito's palette, which readers with any kind of colour vision tell apart.
 TRUTH, ESTIMATE, RAW, REPAIRED, NEUTRAL = "#000000", "#0072B2", "#D55E00", "#0072B2", "#767676"
 
-SIGNED, MAGNITUDE, DEPARTURE = "gray", "magma", "RdBu"
-"""Colour maps: of images and perturbations, of std and |error|, of departures from a nominal value."""
+SIGNED, MAGNITUDE, DEPARTURE, VELOCITY = "gray", "magma", "RdBu", "viridis"
+"""Colour maps: of images and perturbations, of std and |error|, of departures from a nominal value, of
+velocities (as the figures of the waves have them)."""
 
 _RC: Any = {
     "font.size": 7.5,

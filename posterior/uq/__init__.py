@@ -17,6 +17,7 @@ from posterior.uq.calibration import (
 )
 from posterior.uq.correlation import CorrelationMap, correlation_map, correlation_noise
 from posterior.uq.coverage import CoverageMapTest, coverage_map_test, coverage_test, sign_flip_test
+from posterior.uq.entropy import entropy, entropy_std
 from posterior.uq.exceedance import Exceedance, exceedance
 from posterior.uq.functionals import Functional, block_mean, cell, data_misfit, energy, principal_scores
 from posterior.uq.highest_density import highest_density_interval
@@ -31,7 +32,7 @@ from posterior.uq.joint_scores import energy_score, variogram_score
 from posterior.uq.log_scores import LogScore, gaussian_log_score, log_score
 from posterior.uq.mmd import SummaryMmd, mmd_squared
 from posterior.uq.modes import Modes, principal_modes
-from posterior.uq.moments import Moments, mean, quantiles, std
+from posterior.uq.moments import Moments, ShapeMoments, mean, quantiles, std
 from posterior.uq.ordering import Sparsification, error_std_correlation, sparsification, z_scores
 from posterior.uq.predictive import Predictive, PredictiveCheck, chi_square_cdf, predictive_test
 from posterior.uq.ranks import FunctionalRanks, PitMap, holm, pit
@@ -42,6 +43,7 @@ from posterior.uq.reliability import (
     PublishedError,
     published_calibration_error,
 )
+from posterior.uq.running import running_snr_db
 from posterior.uq.sbc import RankTest, SbcRanks, image_functionals, ks_uniform, rank_test
 from posterior.uq.scores import best_scale, crps, rmse, snr_db, winkler_score
 from posterior.uq.sketch import QuantileSketch
@@ -80,6 +82,7 @@ __all__ = [
     "RecalibrationFit",
     "Reference",
     "SbcRanks",
+    "ShapeMoments",
     "Sparsification",
     "Ssim",
     "StdRmse",
@@ -106,6 +109,8 @@ __all__ = [
     "describe_convention",
     "energy",
     "energy_score",
+    "entropy",
+    "entropy_std",
     "envelope",
     "error_std_correlation",
     "exceedance",
@@ -131,6 +136,7 @@ __all__ = [
     "rank_coverage",
     "rank_test",
     "rmse",
+    "running_snr_db",
     "sign_flip_test",
     "snr_db",
     "sparsification",

@@ -1,4 +1,4 @@
-"""Mean, standard deviation and quantiles of posterior draws, at once or streamed."""
+"""Mean, standard deviation, quantiles and shape of posterior draws, at once or streamed."""
 
 from __future__ import annotations
 
@@ -150,3 +150,98 @@ class Moments:
     def std(self) -> Array:
         """Standard deviation of the draws so far."""
         return np.sqrt(self.var)
+
+
+@final
+class ShapeMoments:
+    r"""Skewness and excess kurtosis of draws that arrive in batches, in memory of four draws.
+
+    With central moments ``m_k`` of n draws,
+
+    .. math:: G_1 = \frac{\sqrt{n (n - 1)}}{n - 2} \frac{m_3}{m_2^{3/2}}, \qquad
+        G_2 = \frac{n - 1}{(n - 2)(n - 3)} \Big[ (n + 1) \Big( \frac{m_4}{m_2^2} - 3 \Big) + 6 \Big]
+
+    both of mean 0 for Gaussian draws, at every n. Sums of powers are joined about the common mean, as in
+    :class:`Moments`.
+
+    Source: Pébay, Sandia report SAND2008-6212 (2008), equations 2.1 and 2.2; G1 and G2: Joanes and Gill, The
+        Statistician 47 (1998).
+
+    Example:
+        >>> shape = ShapeMoments()
+        >>> shape.update(np.array([[1.0], [2.0], [3.0], [4.0], [10.0]]))
+        >>> float(shape.skewness[0].round(3)), float(shape.kurtosis[0].round(3))
+        (1.697, 3.152)
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: Array = np.zeros(())
+        self._sums: Array = np.zeros((3,))
+
+    def update(self, batch: ArrayLike) -> None:
+        """Take in a batch of draws, (n, ...), n >= 1.
+
+        Raises:
+            ValueError: If its draws have another shape than those before, or are not finite.
+        """
+        draws = as_samples(batch, least=1)
+        centre = draws.mean(axis=0, dtype=np.float64)
+        offset = draws - centre
+        square = offset**2
+        # Products that are summed as they are formed: no further array of the batch's size.
+        sums = [np.einsum("s...,s...->...", square, other) for other in (offset, square)]
+        self._absorb(len(draws), centre, np.stack([square.sum(axis=0), *sums]))
+
+    def merge(self, other: ShapeMoments) -> None:
+        """Take in the draws another accumulator has seen."""
+        if other.count:
+            self._absorb(other.count, other._mean, other._sums)
+
+    def _absorb(self, n: int, centre: Array, sums: Array) -> None:
+        if self.count == 0:
+            self.count, self._mean, self._sums = n, centre, sums
+            return
+        if centre.shape != self._mean.shape:
+            raise ValueError(
+                f"expected draws of shape {self._mean.shape}, like those before, got {centre.shape}"
+            )
+        m, total = self.count, self.count + n
+        d = centre - self._mean
+        (a2, a3, a4), (b2, b3, b4) = self._sums, sums
+        second = a2 + b2 + d**2 * (m * n / total)
+        third = a3 + b3 + d**3 * (m * n * (m - n) / total**2) + 3.0 * d * (m * b2 - n * a2) / total
+        fourth = a4 + b4 + d**4 * (m * n * (m**2 - m * n + n**2) / total**3)
+        fourth += 6.0 * d**2 * (m**2 * b2 + n**2 * a2) / total**2 + 4.0 * d * (m * b3 - n * a3) / total
+        self.count, self._mean = total, self._mean + d * (n / total)
+        self._sums = np.stack([second, third, fourth])
+
+    @property
+    def skewness(self) -> Array:
+        """G1, (...): above 0 where the tail of large values is the longer; NaN where draws do not vary."""
+        n = self._enough()
+        return np.sqrt(n * (n - 1.0)) / (n - 2.0) * self._ratio(1, 1.5)
+
+    @property
+    def kurtosis(self) -> Array:
+        """G2, (...): above 0 where tails are heavier than a Gaussian's; NaN where draws do not vary."""
+        n = self._enough()
+        return (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * (self._ratio(2, 2.0) - 3.0) + 6.0)
+
+    @property
+    def standard_errors(self) -> tuple[float, float]:
+        """Standard deviations of G1 and G2 for Gaussian draws: 0.17 and 0.34 with 200 of them."""
+        n = self._enough()
+        first = np.sqrt(6.0 * n * (n - 1.0) / ((n - 2.0) * (n + 1.0) * (n + 3.0)))
+        return float(first), float(2.0 * first * np.sqrt((n**2 - 1.0) / ((n - 3.0) * (n + 5.0))))
+
+    def _enough(self) -> int:
+        if self.count < 4:
+            raise ValueError(f"expected at least 4 draws for skewness and kurtosis, got {self.count}")
+        return self.count
+
+    def _ratio(self, which: int, power: float) -> Array:
+        variance = self._sums[0] / self.count
+        size = variance**power
+        missing = np.full(size.shape, np.nan)
+        return np.divide(self._sums[which] / self.count, size, out=missing, where=size > 0.0)

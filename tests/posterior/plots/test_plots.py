@@ -6,8 +6,7 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
+from figure_laws import check_text, check_width
 
 from posterior import plots, uq
 from posterior.plots.image_axes import symmetric_limits
@@ -111,34 +110,12 @@ def figure(request):
     return FIGURES[request.param]()[0]
 
 
-def _texts(figure):
-    """All text that is drawn: matplotlib keeps labels of ticks beyond the limits, but draws none of them."""
-    hidden = set()
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            slack = 1e-6 * (high - low)
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-                if not low - slack <= tick.get_loc() <= high + slack:
-                    hidden |= {tick.label1, tick.label2}
-    texts = (text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible())
-    return [text for text in texts if text not in hidden]
-
-
 def test_text_is_readable_and_inside_the_page(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    page = figure.bbox.padded(1.0)  # a pixel for rounding
-    for text in _texts(figure):
-        assert text.get_fontsize() >= 7.0, text.get_text()
-        box = text.get_window_extent(canvas.get_renderer())
-        assert page.contains(box.x0, box.y0), text.get_text()
-        assert page.contains(box.x1, box.y1), text.get_text()
+    check_text(figure)
 
 
 def test_figures_have_the_width_of_a_column(figure):
-    width = 2.54 * figure.get_figwidth()
-    assert width == pytest.approx(8.5) or width == pytest.approx(17.6)
+    check_width(figure)
 
 
 def test_every_axis_shown_is_labelled(figure):
