@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from posterior.dataset import PairDataset as PairDataset
+    from posterior.diagnosis import Watch as Watch
+    from posterior.diagnosis import diagnose as diagnose
+    from posterior.diagnosis import fit_watch as fit_watch
     from posterior.flow import ConditionalFlow as ConditionalFlow
     from posterior.interop.distribution import ConditionalDistribution as ConditionalDistribution
     from posterior.interop.sbi import SbiPosterior as SbiPosterior
@@ -52,6 +55,9 @@ _HOME = {
     "Sequential": "posterior.reversible",
     "Summarised": "posterior.layers.summarised",
     "TwoLanes": "posterior.lanes",
+    "Watch": "posterior.diagnosis",
+    "diagnose": "posterior.diagnosis",
+    "fit_watch": "posterior.diagnosis",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

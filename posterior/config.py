@@ -52,10 +52,12 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Maximum-likelihood training."""
+class LoopConfig:
+    """What every training has: its length, the optimiser, and how often something is written."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    section: ClassVar[str] = "train"
+    """What the settings are called in a run's file."""
 
     seed: int = 0
     iterations: int = 1800
@@ -68,15 +70,6 @@ class TrainConfig:
     clip_norm: float = 1.0
     """Largest norm of the gradient."""
     ema_decay: float = 0.995
-    noise_start: float = 0.3
-    noise_end: float = 0.1
-    """White noise added to the standardised x, annealed geometrically from start to end."""
-    amplitude: tuple[float, float] = (0.7, 1.4)
-    """Random common factor on (x, migrated image): exact for linear data, relative noise. (1, 1): none."""
-    flip: bool = True
-    """Random left-right flip of (x, y): exact when sources and receivers are spread symmetrically."""
-    reverse: bool = True
-    """Random common sign of (x, migrated image): exact for linear data."""
     validate_every: int = 100
     checkpoint_every: int = 100
     patience: int = 0
@@ -94,15 +87,85 @@ class TrainConfig:
     def __post_init__(self) -> None:
         counts = ("iterations", "batch_size", "validate_every", "checkpoint_every", "keep_checkpoints")
         for name in (*counts, "log_every"):
-            require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
+            require(getattr(self, name) >= 1, f"{self.section}.{name}", "at least 1", getattr(self, name))
         for name in ("learning_rate", "clip_norm"):
-            require(getattr(self, name) > 0.0, f"train.{name}", "a positive value", getattr(self, name))
-        amounts = ("weight_decay", "warmup", "noise_start", "noise_end", "patience", "max_skipped", "workers")
-        for name in amounts:
-            require(getattr(self, name) >= 0, f"train.{name}", "a value >= 0", getattr(self, name))
-        require(0.0 <= self.ema_decay < 1.0, "train.ema_decay", "a value in [0, 1)", self.ema_decay)
+            require(
+                getattr(self, name) > 0.0, f"{self.section}.{name}", "a positive value", getattr(self, name)
+            )
+        for name in ("weight_decay", "warmup", "patience", "max_skipped", "workers"):
+            require(getattr(self, name) >= 0, f"{self.section}.{name}", "a value >= 0", getattr(self, name))
+        require(0.0 <= self.ema_decay < 1.0, f"{self.section}.ema_decay", "a value in [0, 1)", self.ema_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(LoopConfig):
+    """Maximum-likelihood training."""
+
+    noise_start: float = 0.3
+    noise_end: float = 0.1
+    """White noise added to the standardised x, annealed geometrically from start to end."""
+    amplitude: tuple[float, float] = (0.7, 1.4)
+    """Random common factor on (x, migrated image): exact for linear data, relative noise. (1, 1): none."""
+    flip: bool = True
+    """Random left-right flip of (x, y): exact when sources and receivers are spread symmetrically."""
+    reverse: bool = True
+    """Random common sign of (x, migrated image): exact for linear data."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("noise_start", "noise_end"):
+            require(getattr(self, name) >= 0, f"{self.section}.{name}", "a value >= 0", getattr(self, name))
         low, high = self.amplitude
         require(0.0 < low <= high, "train.amplitude", "0 < min <= max", self.amplitude)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructConfig(LoopConfig):
+    """Training of a loop-unrolled reconstruction."""
+
+    section: ClassVar[str] = "reconstruct"
+
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    loss: Literal["snr", "ssim", "mse"] = "snr"
+    """What is lowered: the negative signal-to-noise ratio [dB], 1 - SSIM, or the mean squared error."""
+    data_range: float = 1.0
+    """Range of values of x, in its unit: of SSIM, and the unit of the mean squared error's root."""
+    adjoint_rtol: float | None = None
+    """Largest mismatch in the dot test before the first step; null for what the precision allows."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.data_range > 0.0, "reconstruct.data_range", "a positive value", self.data_range)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopNetworkConfig:
+    """Architecture of a loop-unrolled reconstruction; see posterior.networks.loop.LoopUnrolled."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    unrolled: int = 4
+    """Iterations, each with one application of the operator and one of its adjoint."""
+    memory_channels: int = 7
+    step: Literal["irim", "unet", "hint"] = "unet"
+    update: Literal["additive", "affine"] = "additive"
+    start: Literal["gradient", "zero"] = "zero"
+    hidden: int = 32
+    strides: tuple[int, ...] | None = None
+    """Patch sizes of a block's couplings; null for those of the step."""
+    keep: bool = True
+    """Keep each iteration's gradient for the backward pass, which then costs half as many waves."""
+    encodings: int = 0
+    """Simultaneous shots in training, random sums anew in every iteration; 0 for the shots one by one."""
+    unit: float | None = None
+    """Size of x [s^2/m^2], by which the network divides; null for the rms of the training images."""
+
+    def __post_init__(self) -> None:
+        for name in ("unrolled", "memory_channels", "hidden"):
+            require(getattr(self, name) >= 1, f"loop.{name}", "at least 1", getattr(self, name))
+        require(self.encodings >= 0, "loop.encodings", "at least 0", self.encodings)
+        require(self.unit is None or self.unit > 0.0, "loop.unit", "a positive value", self.unit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,6 +188,11 @@ class AmortizedPosterior:
             optimizer.step()
         return self.standardiser.restore_x(best)[0].cpu().numpy()
 
+    @property
+    def flow(self) -> nn.Module:
+        """The trained network, frozen: what diagnostics look into."""
+        return self._module
+
     @cached_property
     def sha256(self) -> str:
         """Identity of the model: SHA-256 of the ``SHA256SUMS`` that :meth:`save` writes."""

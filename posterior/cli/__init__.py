@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from posterior.cli import diagnose as diagnosis
 from posterior.cli import exchange
 
 DESCRIPTION = (
@@ -44,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model(commands.add_parser("model", help="look at draws, shots, images: tables and figures"))
     exchange.add_export(commands.add_parser("export", help=exchange.EXPORT, description=exchange.EXPORT))
     exchange.add_import(commands.add_parser("import", help=exchange.IMPORT, description=exchange.IMPORT))
+    diagnosis.add_diagnose(
+        commands.add_parser("diagnose", help=diagnosis.DIAGNOSE, description=diagnosis.DIAGNOSE)
+    )
     demo = commands.add_parser(
         "demo", help="all four on Marmousi, in minutes", description="All stages on Marmousi."
     )
@@ -89,7 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when all went well, 2 after a user's error (one line on standard error), 130 after an interruption.
+        0 when all went well, 2 after a user's error (one line on standard error), 3 after a bad verdict of
+        ``diagnose --strict``, 130 after an interruption.
     """
     args = _parse(argv)
     if args.version:
@@ -110,6 +115,8 @@ def main(argv: list[str] | None = None) -> int:
                 sys.stdout.write(f"{path}\n")
         elif args.command == "import":
             exchange.import_pairs(args)
+        elif args.command == "diagnose":
+            return diagnosis.diagnose(args)
         elif args.command == "model":
             from posterior.cli.model import look
 

@@ -84,11 +84,14 @@ def _sample(config: RunConfig, out: Path, *, quiet: bool) -> None:
 
 
 def _report(config: RunConfig, out: Path, *, quiet: bool) -> None:
-    from posterior.report import format_table, write_report
+    from posterior.report import Playback, format_table, write_report
 
     start, timings = time.perf_counter(), read_timings(out)
     seconds = {f"seconds_{stage}": value for stage, value in timings.items() if stage != "report"}
-    metrics = write_report(out, title=config.report.title, figures=config.report.figures, extra=seconds)
+    playback = Playback(viewer_draws=config.report.viewer_draws, video=config.report.video)
+    metrics = write_report(
+        out, title=config.report.title, figures=config.report.figures, extra=seconds, playback=playback
+    )
     # The report cannot tell its own time before it is written.
     metrics["seconds_report"] = time.perf_counter() - start
     metrics["seconds_total"] = sum(seconds.values()) + metrics["seconds_report"]

@@ -27,14 +27,21 @@ from physics.config import (
     SpreadConfig,
     SurveyConfig,
 )
-from posterior.config import NetworkConfig, SampleConfig, TrainConfig, require
+from posterior.config import (
+    LoopNetworkConfig,
+    NetworkConfig,
+    ReconstructConfig,
+    SampleConfig,
+    TrainConfig,
+    require,
+)
 from posterior.files import write_atomic
 
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 
 # Sections that may change from one command to the next within the same run folder: they decide how, or how
 # often, something is computed from the model, not which model it is.
-FREE_SECTIONS = ("simulate", "sample", "report")
+FREE_SECTIONS = ("simulate", "sample", "report", "loop", "reconstruct")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +70,14 @@ class ReportConfig:
     title: str = "Posterior report"
     figures: int = 3
     """Pairs of each split that are drawn as panels."""
+    viewer_draws: int = 50
+    """Draws of each drawn pair that can be leafed through in the page; 0 for none."""
+    video: bool = False
+    """Whether each drawn pair gets a video of its draws, a GIF beside the figures."""
 
     def __post_init__(self) -> None:
         require(self.figures >= 1, "report.figures", "at least 1", self.figures)
+        require(self.viewer_draws >= 0, "report.viewer_draws", "at least 0", self.viewer_draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +100,10 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    loop: LoopNetworkConfig | None = None
+    """The network of `seispost reconstruct`; null for its default."""
+    reconstruct: ReconstructConfig | None = None
+    """Its training; null for the default."""
 
     def __post_init__(self) -> None:
         for name in self.splits:
@@ -162,6 +178,8 @@ def _section_at(location: tuple[Any, ...]) -> Any:
         "train": TrainConfig,
         "sample": SampleConfig,
         "report": ReportConfig,
+        "loop": LoopNetworkConfig,
+        "reconstruct": ReconstructConfig,
         "splits": SplitConfig,
     }
     if len(location) <= 1:

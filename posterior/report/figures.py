@@ -10,7 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from posterior import plots, uq
+from posterior.dataset import PairDataset
 from posterior.report.evaluate import LEVEL, Array, PairDraws, SplitResult, best_image, score_pair
+from posterior.report.splits import CHANNEL
 from posterior.report.text import coverage_verdict, gain_verdict, sbc_verdict, slope_verdict
 
 Metrics = Mapping[str, Any]
@@ -30,6 +32,25 @@ class Scene:
     depth_weight: Array
     """Weight that the migrated image carries, (nz,)."""
     recalibration: uq.IntervalRecalibration | None
+
+    @classmethod
+    def of(cls, pairs: PairDataset, recalibration: uq.IntervalRecalibration | None) -> Scene:
+        """That of a dataset: its grid, and the name and unit of the channel the report is about.
+
+        Raises:
+            ValueError: If the pairs are volumes.
+        """
+        if len(pairs.x_shape) != 3:
+            raise ValueError(
+                f"expected pairs of sections (nx, nz), got volumes of {tuple(pairs.x_shape[1:])}: the report "
+                "draws sections only"
+            )
+        dx, dz = (float(step) for step in pairs.spacing)
+        x0, z0 = (float(start) for start in pairs.origin)
+        name = pairs.x_channels[CHANNEL].replace("_", " ")
+        quantity = plots.Quantity.from_si(name[:1].upper() + name[1:], pairs.x_units[CHANNEL])
+        axes = plots.ImageAxes((dx, dz), (x0, z0))
+        return cls(axes, quantity, pairs.scored, pairs.depth_weight, recalibration)
 
 
 @final
@@ -63,7 +84,7 @@ def chosen_pairs(result: SplitResult, count: int) -> dict[int, str]:
 
 
 def pair_drawings(split: str, pair: PairDraws, place: str, scene: Scene) -> Iterator[Drawing]:
-    """Panel and profiles of one pair.
+    """Panel, profiles and z-scores of one pair.
 
     Args:
         split: Name of the split.
@@ -71,7 +92,7 @@ def pair_drawings(split: str, pair: PairDraws, place: str, scene: Scene) -> Iter
         place: Where the pair stands among the others.
         scene: What all figures share.
     """
-    stem = f"{split}-pair-{pair.index:06d}"
+    stem = pair_stem(split, pair)
     caption = (
         f"Pair {pair.index} of {split} ({place}). Grey sections share one scale, clipped at the 98th "
         "percentile "
@@ -84,6 +105,34 @@ def pair_drawings(split: str, pair: PairDraws, place: str, scene: Scene) -> Iter
         f"{' after recalibration' if scene.recalibration else ''}, truth."
     )
     yield Drawing(f"{stem}-profiles", "", caption, _profiles(pair, scene))
+    caption = (
+        f"Errors of the posterior mean of pair {pair.index} of {split} in posterior std, raw. Red cells are "
+        "farther from "
+        "the truth than two std; where they cluster the std is too small there, or the prior does not hold."
+    )
+    yield Drawing(f"{stem}-z-scores", "", caption, _z_scores(pair, scene))
+
+
+def pair_stem(split: str, pair: PairDraws) -> str:
+    """First part of the names of a pair's files."""
+    return f"{split}-pair-{pair.index:06d}"
+
+
+def spread_drawing(split: str, pair: PairDraws, scene: Scene) -> Drawing:
+    """Maps of a pair's spread.
+
+    Args:
+        split: Name of the split.
+        pair: The pair with its draws.
+        scene: What all figures share.
+    """
+    caption = (
+        f"Spread of the raw draws of pair {pair.index} of {split}: std as it is and relative to the envelope "
+        "of the mean, widths of the 90 % intervals. Where the shortest interval is much shorter than the "
+        "equal-tailed one the posterior is skewed."
+    )
+    figure, _ = plots.spread(pair.draws, axes=scene.axes, quantity=scene.quantity)
+    return Drawing(f"{pair_stem(split, pair)}-spread", "", caption, figure)
 
 
 def split_drawings(split: str, result: SplitResult, metrics: Metrics, scene: Scene) -> Iterator[Drawing]:
@@ -155,6 +204,11 @@ def _profiles(pair: PairDraws, scene: Scene) -> Figure:
     bands = {level: uq.credible_interval(draws, level) for level in (0.5, 0.9)}
     mean = uq.mean(pair.draws)
     return plots.profiles(pair.truth, mean, bands, axes=scene.axes, quantity=scene.quantity)[0]
+
+
+def _z_scores(pair: PairDraws, scene: Scene) -> Figure:
+    scores = uq.z_scores(pair.draws, pair.truth)
+    return plots.z_scores(scores, num_samples=len(pair.draws), axes=scene.axes, where=scene.scored)[0]
 
 
 def _sbc(result: SplitResult) -> Figure:

@@ -12,6 +12,9 @@ from pathlib import Path
 from string import Template
 from typing import Any, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from posterior import plots
 from posterior.dataset import PairDataset
 from posterior.report.figures import Drawing
@@ -77,6 +80,8 @@ class Page:
     album: Album
     pairs: PairDataset
     run: Path
+    viewer: str = ""
+    """The viewer's section, or nothing."""
 
 
 def render(page: Page) -> str:
@@ -95,9 +100,16 @@ def render(page: Page) -> str:
         factor=escape(factor_sentence(metrics)),
         ssim=escape(metrics["ssim_convention"]),
         prior=escape(metrics["contraction_prior"]),
+        viewer=page.viewer,
         sections=page.album.html(),
         provenance=_provenance(page),
     )
+
+
+def house_style() -> str:
+    """The style sheet of the packaged template, for other pages that are to look like the report."""
+    template = files("posterior.report").joinpath("report.html").read_text(encoding="utf-8")
+    return template.partition("<style>")[2].partition("</style>")[0]
 
 
 def _verdicts(metrics: Mapping[str, Any]) -> str:
@@ -131,16 +143,37 @@ def _inverted(page: Page) -> list[str]:
         sentences.insert(
             1,
             f"Data: {survey['num_sources']} shots into {survey['num_receivers']} receivers, Ricker wavelet "
-            "of "
-            f"{survey['f0']:g} Hz, records of {survey['record_length']:g} s, noise in the wavelet's band at "
-            f"{float(pairs.snr_db.mean()):.1f} dB on average.",
+            f"of {survey['f0']:g} Hz, records of {survey['record_length']:g} s{noise_words(pairs.snr_db)}.",
         )
     return sentences
 
 
+def noise_words(snr_db: NDArray[np.floating[Any]]) -> str:
+    """How strong the noise of the data is, as the end of a sentence.
+
+    Args:
+        snr_db: Signal-to-noise ratio of each pair's data [dB]; NaN where it is not known, as in imported
+            pairs.
+    """
+    known = snr_db[np.isfinite(snr_db)]
+    if not known.size:
+        return ", noise of unknown strength"
+    some = "" if known.size == snr_db.size else f" over the {known.size} pairs that state it"
+    return f", noise in the wavelet's band at {float(known.mean()):.1f} dB on average{some}"
+
+
 def _table(metrics: Mapping[str, Any]) -> str:
     quantity = metrics["quantity"]
-    header, rows = table(metrics, scale=quantity["scale"], unit=quantity["unit"])
+    return html_table(*table(metrics, scale=quantity["scale"], unit=quantity["unit"]))
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of plain texts.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row.
+    """
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"

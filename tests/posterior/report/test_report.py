@@ -8,10 +8,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from chromium import PROGRAM, Browser
+from PIL import Image
 
 from posterior.dataset import PairDataset
-from posterior.report import format_table, write_report
-from posterior.report import write as report
+from posterior.report import format_table, playback, splits, write_report
+from posterior.report.playback import Playback
 from posterior.sample_files import PairSamples, write_pair
 
 DRAWS = 39
@@ -66,7 +68,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img", "br", "link"):
+        if tag not in ("meta", "img", "br", "link", "input"):
             self.open.append(tag)
         self.images += tag == "img"
         self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
@@ -93,15 +95,15 @@ def test_report_of_a_whole_run(run):
     assert metrics["drawn_by"]["seed"] == 7
 
     names = sorted(path.name for path in (run / "figures").glob("*.png"))
-    # Four a split, panel and profiles for one pair of each split but calibration, and the training curves.
-    assert len(names) == 3 * 4 + 2 * 2 + 1
+    # Four a split; panel, profiles, z-scores and spread for one pair of each split but calibration; training.
+    assert len(names) == 3 * 4 + 2 * 4 + 1
     assert all((run / "figures" / name).with_suffix(".pdf").is_file() for name in names)
     text = (run / "report.html").read_text()
     page = Page(text)
     assert page.images == len(names)
     assert not page.open
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
-    assert not re.search(r"https?://|url\(|@import|<script", text)
+    assert [link for link in page.links if not link.startswith("data:image/png;base64,")] == ["#viewer"]
+    assert not re.search(r"https?://|url\(|@import|<script[^>]* src", text)
     assert "Faults &amp; &lt;salt&gt;" in text
     assert "&quot;&lt;quoted&gt;&quot;" in text
     assert not re.search(r"\$[a-z]", text)
@@ -143,7 +145,7 @@ def test_draws_are_held_one_pair_at_a_time_and_a_report_is_repeatable(tmp_path, 
     before = {path: path.read_bytes() for path in files}
 
     held, most = [], 0
-    read = report.read_samples
+    read = splits.read_samples
 
     def counting(path):
         nonlocal most
@@ -153,7 +155,7 @@ def test_draws_are_held_one_pair_at_a_time_and_a_report_is_repeatable(tmp_path, 
         most = max(most, sum(reference() is not None for reference in held))
         return found
 
-    monkeypatch.setattr(report, "read_samples", counting)
+    monkeypatch.setattr(splits, "read_samples", counting)
     write_report(tmp_path, figures=1)
     assert len(held) == 5  # once for the numbers, the median pair once more for its figures
     assert most <= 2  # the pair at hand, and the one before until its name is taken over
@@ -193,3 +195,37 @@ def test_splits_on_two_grids_are_refused(tmp_path, write_pairs):
         draw(tmp_path / "samples" / split, write_pairs(tmp_path / "data" / split, count=2, shape=shape))
     with pytest.raises(ValueError, match=r"splits on one grid, got \[\(12, 14\), \(14, 14\)\]"):
         write_report(tmp_path)
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium on PATH")
+def test_a_whole_report_opens_offline_with_the_pairs_it_drew(run, tmp_path_factory):
+    metrics = write_report(run, figures=1, playback=Playback(viewer_draws=7))
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        browser.open((run / "report.html").as_uri() + "#draw=7")
+        keys = browser.evaluate("[...document.querySelectorAll('#viewer option')].map(o => o.value)")
+        count = browser.evaluate("document.querySelector('#viewer [data-role=count]').textContent")
+        broken = browser.evaluate("[...document.images].filter(i => i.naturalWidth === 0).length")
+        assert all(url.startswith(("file:", "data:", "about:")) for url in browser.requests)
+        assert browser.complaints == []
+    drawn = [re.match(r"(\w+)-pair-(\d+)-panel", name) for name in metrics["figures"]]
+    assert keys == [f"{found[1]}-{int(found[2])}" for found in drawn if found]
+    assert len(keys) == 2
+    assert count == "7 of 7"
+    assert broken == 0
+
+
+def test_videos_are_made_on_request_and_removed_with_it(tmp_path, write_pairs, monkeypatch):
+    monkeypatch.setattr(playback, "VIDEO_DRAWS", 3)
+    draw(tmp_path / "samples" / "test", write_pairs(tmp_path / "data" / "test", count=3, shape=(12, 14)))
+    metrics = write_report(tmp_path, figures=1, playback=Playback(viewer_draws=0, video=True))
+    (name,) = metrics["videos"]
+    with Image.open(tmp_path / "figures" / f"{name}.gif") as film:
+        assert film.n_frames == 3
+    text = (tmp_path / "report.html").read_text()
+    assert f'href="figures/{name}.gif"' in text
+    assert 'id="viewer"' not in text
+    assert write_report(tmp_path, figures=1)["videos"] == []
+    assert not (tmp_path / "figures" / f"{name}.gif").exists()
+    assert 'id="viewer"' in (tmp_path / "report.html").read_text()
+    with pytest.raises(ValueError, match="expected viewer_draws from 0 on, got -1"):
+        Playback(viewer_draws=-1)

@@ -1,0 +1,186 @@
+"""A whole run diagnosed: files, numbers, what is kept between calls, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+from posterior.config import NetworkConfig, SampleConfig
+from posterior.dataset import PairDataset
+from posterior.diagnosis import Watch, diagnose, fit_watch, format_table
+from posterior.diagnosis.density import Densities, log_densities
+from posterior.diagnosis.text import table
+from posterior.flow import ConditionalFlow
+from posterior.report.splits import open_splits
+from posterior.sample import AmortizedPosterior, ModelInfo
+from posterior.sample_files import PairSamples, write_pair, write_samples
+from posterior.standardise import Standardiser
+
+DRAWS = 39
+SHAPE = (12, 8)
+COUNTS = {"train": 40, "validation": 20, "calibration": 20, "test": 24}
+
+
+def exact(folder, data, *, scale=1.0, seed=0):
+    """Draws of the fixture's pairs: in units of 1e-8, x | image ~ N(0.3 image, 0.1), times a wrong width."""
+    pairs, rng = PairDataset(data), np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for position, index in enumerate(pairs.index):
+        image = pairs[position][1][:1].numpy()
+        noise = scale * np.sqrt(0.1) * rng.standard_normal((DRAWS, *image.shape))
+        pair = PairSamples(
+            samples=(1e-8 * (0.3 * image + noise)).astype(np.float32),
+            index=int(index),
+            model_sha256="ab" * 32,
+            data_fingerprint=pairs.fingerprint,
+            seed=7,
+            channels=pairs.x_channels,
+            units=pairs.x_units,
+            spacing=pairs.spacing,
+            origin=pairs.origin,
+        )
+        write_pair(folder / f"pair-{index:06d}.h5", pair)
+
+
+@pytest.fixture
+def run(tmp_path, write_pairs):
+    """A run whose draws are 40 % too narrow, without a model."""
+    for seed, (split, count) in enumerate(COUNTS.items()):
+        data = write_pairs(tmp_path / "data" / split, count=count, shard=20, shape=SHAPE, seed=seed)
+        if split in ("calibration", "test"):
+            exact(tmp_path / "samples" / split, data, scale=0.6, seed=seed)
+    return tmp_path
+
+
+@pytest.fixture
+def trained(run):
+    """The same run with a model that knows nothing, and its draws of the test pairs."""
+    shutil.rmtree(run / "samples")
+    pairs = PairDataset(run / "data" / "test")
+    network = NetworkConfig(hidden=4, scales=1, steps=1, summary_width=4, cond_channels=2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flow = ConditionalFlow.from_config(network, in_channels=1, y_channels=2)
+    info = ModelInfo(
+        x_shape=pairs.x_shape, y_shape=pairs.y_shape, y_channels=pairs.y_channels, network=network
+    )
+    posterior = AmortizedPosterior(flow, Standardiser.fit(pairs), info)
+    posterior.save(run / "model")
+    config = SampleConfig(num_samples=DRAWS)
+    write_samples(posterior, pairs, run / "samples" / "test", config, progress=False)
+    return run
+
+
+class Fetched(HTMLParser):
+    """Collects what a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+
+def test_a_run_that_is_too_narrow_is_told_so_and_recalibration_repairs_its_cells(run):
+    found = diagnose(run, progress=False)
+    assert found == json.loads((run / "diagnosis.json").read_text())
+    assert list(found["splits"]) == ["test", "calibration"]
+    test = found["splits"]["test"]
+    # 24 pairs x 96 independent cells: standard errors 0.01 at 0.676 and 0.006 at 0.9; four of each.
+    assert test["raw"]["coverage"]["90"]["share"] == pytest.approx(0.676, abs=0.04)
+    assert test["recalibrated"]["coverage"]["90"]["share"] == pytest.approx(0.9, abs=0.03)
+    assert test["raw"]["coverage_p"] < 0.01 < test["recalibrated"]["coverage_p"]
+    assert test["raw"]["calibration_error"]["value"] == pytest.approx(1 / 0.6 - 1, abs=0.1)
+    assert "recalibrated" not in found["splits"]["calibration"]
+    assert test["contraction"] == pytest.approx(1 - 0.36 * 0.1, abs=0.01)
+    # No model: no log-densities, no alarm, and the page says so.
+    assert "log_score" not in test["raw"]
+    text = (run / "diagnosis.html").read_text()
+    assert "No alarm was fitted" in text
+    assert "$" not in text.partition("</style>")[2]
+    links = Fetched(text).links
+    assert len(links) == len(found["figures"])
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    header, rows = table(found)
+    assert header == ["", "test, raw", "test, recalibrated", "calibration, raw"]
+    assert all(len(row) == 4 for row in rows)
+    assert "67" in format_table(found)
+
+
+def densities(run):
+    split = open_splits(run)["test"]
+    posterior = AmortizedPosterior.load(run / "model")
+    return log_densities(posterior, split, run / "log-density.json", draws=8, progress=False)
+
+
+def test_log_densities_go_on_where_they_stopped(trained, monkeypatch):
+    first, path = densities(trained), trained / "log-density.json"
+    assert first.draws.shape == (COUNTS["test"], 8)
+    x, y = PairDataset(trained / "data" / "test")[2]
+    exact_value = AmortizedPosterior.load(trained / "model").log_prob(x, y)[0]
+    assert first.truths[2] == pytest.approx(exact_value, rel=1e-6)  # evaluated in another batch
+    kept = json.loads(path.read_text())
+    del kept["pairs"]["3"]  # as after an interruption
+    path.write_text(json.dumps(kept))
+    calls, log_prob = [], AmortizedPosterior.log_prob
+
+    def counted(self, x, y):
+        calls.append(len(x))
+        return log_prob(self, x, y)
+
+    monkeypatch.setattr(AmortizedPosterior, "log_prob", counted)
+    again = densities(trained)
+    assert calls == [9]  # one pair: its truth and 8 draws
+    np.testing.assert_array_equal(again.truths, first.truths)
+    path.write_text("{ half a file")
+    densities(trained)
+    assert len(calls) == 1 + COUNTS["test"]
+
+
+def test_credibility_counts_the_denser_draws():
+    found = Densities(np.array([0.0, -9.0]), np.array([[-1.0, -2.0], [-1.0, -2.0]]), 4)
+    assert found.credibilities.ranks.tolist() == [0, 2]
+    assert found.score.value == pytest.approx(4.5 / 4)
+
+
+def test_the_watch_is_fitted_once(trained, monkeypatch):
+    first = fit_watch(trained, progress=False)
+    assert [reference.name for reference in first.references] == ["image spectrum"]  # 20 surveys afford one
+    monkeypatch.setattr(Watch, "fit", None)  # must not be called again
+    assert fit_watch(trained, progress=False).about == first.about
+
+
+def test_the_watch_of_another_model_is_fitted_anew(trained):
+    before = fit_watch(trained, progress=False)
+    posterior = AmortizedPosterior.load(trained / "model")
+    units = posterior.standardiser
+    wider = Standardiser(units.x_mean, tuple(2.0 * s for s in units.x_std), units.y_mean, units.y_std)
+    path = trained / "model" / "watch.npz"
+    kept = path.read_bytes()
+    AmortizedPosterior(posterior.flow, wider, posterior.info).save(trained / "model")
+    path.write_bytes(kept)
+    after = fit_watch(trained, progress=False)
+    assert after.about["model_sha256"] != before.about["model_sha256"]
+
+
+def test_what_cannot_be_diagnosed_is_refused(run):
+    with pytest.raises(ValueError, match=r"expected a split among \['test', 'calibration'\], got 'tset'"):
+        diagnose(run, split="tset", progress=False)
+    shutil.rmtree(run / "data" / "train")
+    with pytest.raises(FileNotFoundError, match="train"):
+        diagnose(run, progress=False)
+    assert not (run / "diagnosis.html").exists()
+
+
+def test_draws_of_another_model_are_refused(trained):
+    shutil.rmtree(trained / "samples")
+    exact(trained / "samples" / "test", trained / "data" / "test")
+    with pytest.raises(ValueError, match="expected draws of model"):
+        densities(trained)
