@@ -114,7 +114,7 @@ class Acoustic(Scheme):
             psi, zeta, a, b = self._parts(v, slab)
             gradient = first(v, slab.axis, order, slab.place) + first(zeta, slab.axis, order, slab.place)
             gradients.append(self._recursion(psi, slab, a, b, -gradient))
-        for slab in self._layers(order // 2 + 1):
+        for slab in self._layers(max(order // 2, 2)):
             psi, zeta, _, _ = self._parts(v, slab)
             given = second(zeta, slab.axis, order, slab.place) - first(psi, slab.axis, order, slab.place)
             target = at(v, {**slab.place, time: time - 1})

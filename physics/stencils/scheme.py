@@ -16,6 +16,8 @@ from physics.stencils.differences import at
 
 Equations = list[Any]
 """Devito equations and sparse operations, in the order of execution."""
+_VECTOR_BYTES = 32
+"""Slabs of the last axis are a multiple of this wide: remainders of vectors would take half of their time."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,21 @@ class Scheme(ABC):
         name = f"{axis.name}{side[0]}{width}"
         if axis is not self.axes[-1]:
             return getattr(devito.SubDimension, side)(name=name, parent=axis, thickness=width)
-        # Innermost loop: of known length, the compiler unrolls it.
-        inside = devito.CustomDimension(
-            name=name, symbolic_min=0, symbolic_max=width - 1, symbolic_size=width
-        )
-        return inside if side == "left" else inside + axis.symbolic_max - (width - 1)
+        # Innermost loop: of whole vectors, and of a length that the compiler sees. With a parent, Devito
+        # takes its rounds for independent; with a number for a size, it would take each for an offset.
+        cells = self._whole_vectors(width)
+        first, last = axis.symbolic_min, axis.symbolic_max
+        ends = (first, first + cells - 1) if side == "left" else (last - (cells - 1), last)
+        return devito.CustomDimension(name, *ends, symbolic_size=axis.symbolic_size, parent=axis)
+
+    def _whole_vectors(self, width: int) -> int:
+        """A width of a slab of the last axis, rounded up; beyond the layer its coefficients are zero.
+
+        Not where slabs could overlap and count twice in the smallest model, of two cells more than the order.
+        """
+        vector = _VECTOR_BYTES // np.dtype(self.setting.dtype).itemsize
+        cells = -(-width // vector) * vector
+        return cells if cells <= self.setting.layer + self.setting.space_order // 2 + 1 else width
 
     def surface(self, field: Any, level: Any, *, sign: int = -1) -> Equations:
         """Mirror a field at the free surface: wavefields are odd there, and zero on it."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from physics.time_axis import TimeAxis
+from physics.time_axis import Band, TimeAxis
 from physics.wavelets import ricker
 
 AXES = {
@@ -59,6 +59,44 @@ def test_plain_axis_interpolates_and_decimates():
     assert np.abs(fine[0] - exact).max() < 2e-3
     steps = np.random.default_rng(1).standard_normal((axis.num_steps, 4))
     assert np.array_equal(axis.sample(steps), steps[::3])
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-14), ("float32", 1e-7)])
+def test_bands_are_the_whole_matrix(dtype, bound):
+    # Kernels that spread with time, as those of waves that come ever later.
+    rows, columns = np.ogrid[:300, :280]
+    matrix = np.exp(-np.abs(rows - 0.9 * columns) / (0.5 + 0.005 * columns)) / 8.0
+    band = Band(matrix, dtype, negligible=0.1 * bound)
+    left_out = band.apply(np.eye(280)) - matrix.astype(dtype)
+    assert np.linalg.norm(left_out) <= 0.1 * bound
+    assert left_out.any()
+    # What is left out is left out of the transpose too.
+    assert np.array_equal(band.transposed(np.eye(300)), band.apply(np.eye(280)).T)
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((280, 3)).astype(dtype), rng.standard_normal((300, 3)).astype(dtype)
+    for ours, whole in ((band.apply(x), matrix @ x), (band.transposed(y), matrix.T @ y)):
+        # Rounding of the products, and the bound.
+        assert np.linalg.norm(ours - whole) <= (bound + 4 * np.finfo(dtype).eps) * np.linalg.norm(whole)
+
+
+def test_a_band_of_nothing_is_zero():
+    band = Band(np.zeros((70, 9)), "float64", negligible=1e-15)
+    assert not band.apply(np.ones((9, 2))).any()
+    assert not band.transposed(np.ones((70, 2))).any()
+
+
+def test_corrections_of_single_precision_are_those_of_double():
+    nt = 900
+    axes = [TimeAxis(nt, 1, True, dtype) for dtype in ("float32", "float64")]
+    x = np.random.default_rng(3).standard_normal((nt, 4)).astype(np.float32)
+    for ours, whole in (
+        [axis.sample(x) for axis in axes],
+        [axis.sample_adjoint(x) for axis in axes],
+        [axis.refine(x.T) for axis in axes],
+        [axis.refine_adjoint(x.T) for axis in axes],
+    ):
+        # Half of the matrix is left out: no more than the rounding of sums of hundreds of products.
+        assert np.linalg.norm(ours - whole) <= 5e-7 * np.linalg.norm(whole)
 
 
 def string(signature, dt, distance, velocity=2000.0, length=4000.0, cells=400):
