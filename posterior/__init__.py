@@ -23,26 +23,32 @@ if TYPE_CHECKING:
     from posterior.layers.inverse import Inverse as Inverse
     from posterior.layers.summarised import Summarised as Summarised
     from posterior.linear_map import LinearMap as LinearMap
+    from posterior.linear_misfit import LinearMisfit as LinearMisfit
     from posterior.networks.conditional_hint import ConditionalHINT as ConditionalHINT
     from posterior.networks.dense import DenseFlow as DenseFlow
     from posterior.networks.glow import ConditionalGlow as ConditionalGlow
     from posterior.networks.glow import Glow as Glow
     from posterior.networks.hint import HINT as HINT
     from posterior.networks.hyperbolic import Hyperbolic as Hyperbolic
+    from posterior.networks.loop import LoopUnrolled as LoopUnrolled
+    from posterior.nonlinear_misfit import NonlinearMisfit as NonlinearMisfit
     from posterior.reversible import Memory as Memory
     from posterior.reversible import Sequential as Sequential
     from posterior.sample import AmortizedPosterior as AmortizedPosterior
+    from posterior.training.reconstruct import fit_reconstruction as fit_reconstruction
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "ConditionalDistribution": "posterior.interop.distribution",
-    "SbiPosterior": "posterior.interop.sbi",
     "AmortizedPosterior": "posterior.sample",
+    "ConditionalDistribution": "posterior.interop.distribution",
     "ConditionalFlow": "posterior.flow",
     "ConditionalGlow": "posterior.networks.glow",
     "ConditionalHINT": "posterior.networks.conditional_hint",
     "DenseFlow": "posterior.networks.dense",
+    "diagnose": "posterior.diagnosis",
+    "fit_reconstruction": "posterior.training.reconstruct",
+    "fit_watch": "posterior.diagnosis",
     "Glow": "posterior.networks.glow",
     "HINT": "posterior.networks.hint",
     "Hyperbolic": "posterior.networks.hyperbolic",
@@ -50,14 +56,16 @@ _HOME = {
     "Invertible": "posterior.invertible",
     "Jacobian": "posterior.jacobian",
     "LinearMap": "posterior.linear_map",
+    "LinearMisfit": "posterior.linear_misfit",
+    "LoopUnrolled": "posterior.networks.loop",
     "Memory": "posterior.reversible",
+    "NonlinearMisfit": "posterior.nonlinear_misfit",
     "PairDataset": "posterior.dataset",
+    "SbiPosterior": "posterior.interop.sbi",
     "Sequential": "posterior.reversible",
     "Summarised": "posterior.layers.summarised",
     "TwoLanes": "posterior.lanes",
     "Watch": "posterior.diagnosis",
-    "diagnose": "posterior.diagnosis",
-    "fit_watch": "posterior.diagnosis",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -20,6 +20,8 @@ STAGES = {
     "report": "write figures, metrics.json and report.html",
 }
 
+RECONSTRUCT = "train a network with the wave equation in every iteration, score it on held-out pairs"
+
 VIEWS = {
     "prior": "statistics of the prior, and some draws",
     "model": "the earth model with sources and receivers",
@@ -48,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     diagnosis.add_diagnose(
         commands.add_parser("diagnose", help=diagnosis.DIAGNOSE, description=diagnosis.DIAGNOSE)
     )
+    again = commands.add_parser("reconstruct", help=RECONSTRUCT, description=RECONSTRUCT)
+    again.add_argument("run", type=Path, help="the run's TOML file")
+    _add_common(again, "run folder (default: runs/<name of the file>)")
     demo = commands.add_parser(
         "demo", help="all four on Marmousi, in minutes", description="All stages on Marmousi."
     )
@@ -117,6 +122,11 @@ def main(argv: list[str] | None = None) -> int:
             exchange.import_pairs(args)
         elif args.command == "diagnose":
             return diagnosis.diagnose(args)
+        elif args.command == "reconstruct":
+            from posterior.cli import reconstruct
+
+            out = args.out or Path("runs") / args.run.stem
+            reconstruct.run(args.run, out, args.overrides, quiet=args.quiet)
         elif args.command == "model":
             from posterior.cli.model import look
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from posterior.config import TrainConfig
+from posterior.config import LoopConfig, TrainConfig
 from posterior.dataset import Pairs
 from posterior.seeding import generator
 from posterior.standardise import Standardiser
@@ -56,7 +56,7 @@ class IterationSampler(Sampler[list[int]]):
         ValueError: the batch does not divide among the processes.
     """
 
-    def __init__(self, config: TrainConfig, count: int, *, start: int, rank: int = 0, size: int = 1) -> None:
+    def __init__(self, config: LoopConfig, count: int, *, start: int, rank: int = 0, size: int = 1) -> None:
         if config.batch_size % size:
             raise ValueError(
                 f"train.batch_size: expected a multiple of {size} processes, got {config.batch_size}"
@@ -76,7 +76,7 @@ class IterationSampler(Sampler[list[int]]):
 
 
 def training_loader(
-    pairs: Pairs, config: TrainConfig, start: int, world: World
+    pairs: Pairs, config: LoopConfig, start: int, world: World
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of raw pairs, physical units, on the CPU, from an iteration on."""
     sampler = IterationSampler(config, len(pairs), start=start, rank=world.rank, size=world.size)

@@ -10,12 +10,12 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from posterior.config import TrainConfig
+from posterior.config import LoopConfig
 from posterior.dataset import Pairs
-from posterior.standardise import Standardiser
 from posterior.training.checkpoint import Checkpoints
 from posterior.training.distributed import World
 from posterior.training.ema import averaged_copy
+from posterior.training.objective import Objective
 
 _FREE = ("checkpoint_every", "keep_checkpoints", "workers")
 """Settings that change nothing about the result; all others belong to the run."""
@@ -50,7 +50,7 @@ class TrainingState:
     """Wall time spent so far, in every attempt."""
 
     @classmethod
-    def begin(cls, flow: nn.Module, config: TrainConfig) -> TrainingState:
+    def begin(cls, flow: nn.Module, config: LoopConfig) -> TrainingState:
         """The state before the first iteration."""
         return cls(flow, averaged_copy(flow), _optimizer(flow, config))
 
@@ -77,7 +77,7 @@ class TrainingState:
         return True
 
 
-def _optimizer(flow: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(flow: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
     """AdamW; scales and biases (one axis) are not decayed."""
     trained = [parameter for parameter in flow.parameters() if parameter.requires_grad]
     groups = [
@@ -89,7 +89,7 @@ def _optimizer(flow: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     )
 
 
-def run_identity(flow: nn.Module, train_set: Pairs, val_set: Pairs, config: TrainConfig) -> dict[str, Any]:
+def run_identity(flow: nn.Module, train_set: Pairs, val_set: Pairs, config: LoopConfig) -> dict[str, Any]:
     """What makes a run this run, by dotted name: settings, data, and every tensor's shape."""
     settings = {f"train.{name}": value for name, value in asdict(config).items() if name not in _FREE}
     data = {"data.train": train_set.fingerprint, "data.validation": val_set.fingerprint}
@@ -126,8 +126,8 @@ class TrainingRun:
     state: TrainingState
     train_set: Pairs
     val_set: Pairs
-    config: TrainConfig
-    standardiser: Standardiser
+    config: LoopConfig
+    objective: Objective
     world: World
     checkpoints: Checkpoints
     identity: dict[str, Any]

@@ -11,20 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posterior.config import TrainConfig
-from posterior.dataset import Pairs
+from posterior.config import LoopConfig
 from posterior.linearise import Conditioner
-from posterior.seeding import derive_seed, latents
-from posterior.standardise import Standardiser
-from posterior.training.batches import DROPOUT, VALIDATION, prepare
-from posterior.training.distributed import World
+from posterior.seeding import derive_seed
+from posterior.training.batches import DROPOUT, batch_positions
 from posterior.training.ema import update_average
-from posterior.training.losses import NegativeLogLikelihood
 from posterior.training.state import TrainingRun, TrainingState
 from posterior.training.tracking import Record
 
 
-def learning_rate(config: TrainConfig, iteration: int) -> float:
+def learning_rate(config: LoopConfig, iteration: int) -> float:
     """Linear warm-up over ``warmup`` iterations, then a cosine to zero at the last."""
     if iteration < config.warmup:
         return config.learning_rate * (iteration + 1) / config.warmup
@@ -37,25 +33,27 @@ def step(run: TrainingRun, loss: nn.Module, batch: Sequence[Tensor]) -> Record |
     state, config, iteration = run.state, run.config, run.state.iteration
     torch.manual_seed(derive_seed(config.seed, DROPOUT, iteration, run.world.rank))
     state.flow.train()
-    x, y = prepare(
-        batch, run.train_set.y_channels, run.standardiser, config=config, iteration=iteration, world=run.world
+    here = run.world
+    positions = batch_positions(config.seed, iteration, config.batch_size, len(run.train_set))
+    inputs = run.objective.training_inputs(
+        batch, positions[here.rank :: here.size], iteration=iteration, world=here
     )
-    terms = torch.stack([term.mean() for term in loss(x, y)])
+    terms = torch.stack([term.mean() for term in loss(*inputs)])
     terms.sum().backward()
     norm = nn.utils.clip_grad_norm_(state.flow.parameters(), config.clip_norm)
-    # One transfer for all three numbers: each would stall an accelerator.
-    numbers = torch.stack([*(run.world.sum(terms.detach()) / run.world.size), norm]).tolist()
-    latent, logdet, grad_norm = numbers
+    # One transfer for all numbers: each would stall an accelerator.
+    numbers = torch.stack([*(here.sum(terms.detach()) / here.size), norm]).tolist()
+    *values, grad_norm = numbers
     rate = learning_rate(config, iteration)
     if all(map(math.isfinite, numbers)):
         _update(state, config, rate)
-        record = {"loss": latent + logdet, "latent": latent, "logdet": logdet}
+        record = {"loss": sum(values)} | dict(zip(run.objective.terms, values, strict=True))
         return record | {"grad_norm": grad_norm, "lr": rate}
     state.optimizer.zero_grad()
     return None
 
 
-def _update(state: TrainingState, config: TrainConfig, rate: float) -> None:
+def _update(state: TrainingState, config: LoopConfig, rate: float) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     state.optimizer.step()
@@ -64,22 +62,18 @@ def _update(state: TrainingState, config: TrainConfig, rate: float) -> None:
 
 
 @torch.no_grad()
-def validate(
-    flow: nn.Module, pairs: Pairs, config: TrainConfig, standardiser: Standardiser, here: World
-) -> tuple[float, float]:
-    """Latent and logdet term of the loss over all pairs: no augmentation, the same final noise always."""
-    loss, seed = NegativeLogLikelihood(flow.eval()), derive_seed(config.seed, VALIDATION)
+def validate(run: TrainingRun) -> list[float]:
+    """Terms of the averaged weights' loss over all validation pairs."""
+    pairs, here, size = run.val_set, run.world, run.config.batch_size
+    loss = run.objective.module(run.state.average.eval())
     first, last = (len(pairs) * rank // here.size for rank in (here.rank, here.rank + 1))
-    sums = torch.zeros(2, dtype=torch.float64, device=here.device)
-    for start in range(first, last, config.batch_size):
-        stop = min(start + config.batch_size, last)
-        items = [pairs[position] for position in range(start, stop)]
-        x, y = (torch.stack(values).to(here.device) for values in zip(*items, strict=True))
-        noise = latents(seed, start, stop, tuple(x.shape[1:])).to(x)
-        x = standardiser.standardise_x(x).add(noise, alpha=config.noise_end)
-        sums += torch.stack([term.double().sum() for term in loss(x, standardiser.standardise_y(y))])
-    latent, logdet = (here.sum(sums) / len(pairs)).tolist()
-    return latent, logdet
+    sums = torch.zeros(len(run.objective.terms), dtype=torch.float64, device=here.device)
+    for start in range(first, last, size):
+        positions = range(start, min(start + size, last))
+        batch = [torch.stack(values) for values in zip(*(pairs[one] for one in positions), strict=True)]
+        terms = loss(*run.objective.validation_inputs(batch, positions, world=here))
+        sums += torch.stack([term.double().sum() for term in terms])
+    return (here.sum(sums) / len(pairs)).tolist()
 
 
 def compile_conditioners(flow: nn.Module) -> None:

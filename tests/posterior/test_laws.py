@@ -25,6 +25,7 @@ from posterior.layers.conditional_hint import Resample
 from posterior.layers.conv1x1 import Conv1x1
 from posterior.layers.coupling import Coupling
 from posterior.layers.elementwise import Additive, Affine, Elementwise, ExpClampAffine
+from posterior.layers.gradient_update import GradientHead, GradientUpdate
 from posterior.layers.hint import HINTCoupling
 from posterior.layers.hyperbolic import EachHalf, HyperbolicLayer
 from posterior.layers.inverse import Inverse
@@ -39,13 +40,19 @@ from posterior.layers.slim import LearnedConditioner, slim_coupling
 from posterior.layers.spline import RationalQuadraticSpline
 from posterior.layers.squeeze import CheckerboardSqueeze, HaarSqueeze
 from posterior.layers.summarised import Summarised
+from posterior.layers.unconditioned import Unconditioned
+from posterior.layers.units import LinearUnits
 from posterior.layers.wavelet import WaveletSqueeze
 from posterior.linear_map import LinearMap
+from posterior.linear_misfit import LinearMisfit
+from posterior.misfit import Misfit
 from posterior.networks.conditional_hint import ConditionalHINT
 from posterior.networks.dense import DenseFlow
 from posterior.networks.glow import ConditionalGlow, Glow
 from posterior.networks.hint import HINT
 from posterior.networks.hyperbolic import Hyperbolic
+from posterior.networks.loop import LoopUnrolled
+from posterior.nonlinear_misfit import NonlinearMisfit
 from posterior.reversible import Memory, Sequential
 
 # Values are of order one and every layer amplifies rounding (1e-16) by a small factor: 1e-10 leaves wide
@@ -129,6 +136,50 @@ def learned_slim() -> Coupling:
         return LearnedConditioner((3, 2), (1, 4, 3), ResidualConditioner(i + 1, o, hidden=5))
 
     return Coupling(3, conditioner=conditioner, transform=Additive())
+
+
+def random_matrix(model: tuple[int, ...], data: int) -> Tensor:
+    cells = torch.Size(model).numel()
+    return torch.randn(data, cells, generator=torch.Generator().manual_seed(2)).double() / cells**0.5
+
+
+def linear_misfit(model: tuple[int, ...], data: int) -> LinearMisfit:
+    matrix = random_matrix(model, data)
+    operator = LinearMap(lambda x: x.flatten(1) @ matrix.T, lambda d: (d @ matrix).view(-1, *model))
+    return LinearMisfit(operator, model)
+
+
+def nonlinear_misfit(model: tuple[int, ...], data: int) -> NonlinearMisfit:
+    """F(x) = sin(A x), with the exact Hessian: J^T J v and the residual's part."""
+    matrix = random_matrix(model, data)
+
+    def jacobian(x: Tensor, d: Tensor, v: Tensor) -> Tensor:
+        return torch.cos(x.flatten(1) @ matrix.T) * (v.flatten(1) @ matrix.T)
+
+    def gradient(x: Tensor, d: Tensor) -> Tensor:
+        at = x.flatten(1) @ matrix.T
+        return (((at.sin() - d) * at.cos()) @ matrix).view(x.shape)
+
+    def curvature(x: Tensor, d: Tensor, v: Tensor) -> Tensor:
+        at, moved = x.flatten(1) @ matrix.T, v.flatten(1) @ matrix.T
+        return ((moved * (at.cos().square() - (at.sin() - d) * at.sin())) @ matrix).view(x.shape)
+
+    return NonlinearMisfit(gradient, curvature, model, jacobian=jacobian)
+
+
+def gradient_update(
+    misfit: Misfit, memory_channels: int, *, affine: bool = False, link: Any = None
+) -> GradientUpdate:
+    channels, ndim = misfit.model_shape[0], len(misfit.model_shape) - 1
+    network = partial(ResidualConditioner, hidden=4, ndim=ndim) if affine else None
+    return GradientUpdate(
+        misfit, GradientHead(channels, memory_channels, network=network, ndim=ndim), link=link
+    )
+
+
+def loop(misfit: Misfit, **options: Any) -> Sequential:
+    options = {"iterations": 2, "hidden": 4, "memory_channels": 3} | options
+    return LoopUnrolled(misfit.model_shape[0], ndim=len(misfit.model_shape) - 1, **options).at(misfit)
 
 
 def spline_coupling(channels: int, cond: int = 0, ndim: int = 2, *, swap: bool = False) -> Coupling:
@@ -250,6 +301,30 @@ LAYERS = {
     "slim 3d": Case(lambda: slim(2, (1, 2, 3, 2), 4), (2, 2, 3, 2), cond_shape=(4,)),
     "slim vectors": Case(lambda: slim(6, (3,), 4), (6,), cond_shape=(4,)),
     "slim learned": Case(learned_slim, (3, 4, 3), cond_shape=(3, 2)),
+    "linear units": Case(lambda: LinearUnits(0.3, -2.0), (2, 3, 2)),
+    "gradient update": Case(
+        lambda: gradient_update(linear_misfit((1, 4, 3), 7), 2), (3, 4, 3), cond_shape=(7,)
+    ),
+    "gradient update affine, link": Case(
+        lambda: gradient_update(linear_misfit((2, 3, 2), 5), 3, affine=True, link=Sigmoid(-1.0, 2.0)),
+        (5, 3, 2),
+        cond_shape=(5,),
+    ),
+    "gradient update nonlinear, units": Case(
+        lambda: gradient_update(nonlinear_misfit((1, 2, 3), 4), 2, link=LinearUnits(0.5, 0.2)),
+        (3, 2, 3),
+        cond_shape=(4,),
+    ),
+    "gradient update 1d": Case(
+        lambda: gradient_update(linear_misfit((1, 5), 4), 1, affine=True), (2, 5), cond_shape=(4,)
+    ),
+    "gradient update 3d": Case(
+        lambda: gradient_update(nonlinear_misfit((1, 2, 3, 2), 4), 1, link=Sigmoid(ndim=3)),
+        (2, 2, 3, 2),
+        cond_shape=(4,),
+    ),
+    "unconditioned": Case(lambda: Unconditioned(coupling(4)), (4, 3, 3)),
+    "unconditioned chain": Case(lambda: Unconditioned(irim_coupling(4, hidden=3, stride=2)), (4, 4, 2)),
     "inverse": Case(lambda: Inverse(coupling(4)), (4, 3, 3)),
     "inverse of a chain": Case(lambda: Inverse(chain()), (3, 4, 3), 2),
     "summarised": Case(summarised, (3, 4, 3), cond_shape=(1, 4, 6)),
@@ -291,6 +366,25 @@ NETWORKS = {
     ),
     "hyperbolic network down first": Case(
         lambda: Hyperbolic(3, architecture=((-1, 3), (0, 4), (1, 5)), ndim=1), (3, 8)
+    ),
+    "loop irim": Case(lambda: loop(linear_misfit((1, 4, 8), 6), step="irim"), (4, 4, 8), cond_shape=(6,)),
+    "loop u-net affine, link": Case(
+        lambda: loop(
+            nonlinear_misfit((2, 4, 4), 5), strides=(1, 2, 4), update="affine", link=Sigmoid(-2.0, 1.0)
+        ),
+        (5, 4, 4),
+        cond_shape=(5,),
+    ),
+    "loop hint 1d": Case(
+        lambda: loop(linear_misfit((1, 6), 4), step="hint", memory_channels=4), (5, 6), cond_shape=(4,)
+    ),
+    "loop u-net 3d": Case(
+        lambda: loop(linear_misfit((1, 2, 4, 2), 5), strides=(1, 2), update="affine"),
+        (4, 2, 4, 2),
+        cond_shape=(5,),
+    ),
+    "loop hint 3d": Case(
+        lambda: loop(nonlinear_misfit((1, 2, 1, 3), 4), step="hint"), (4, 2, 1, 3), cond_shape=(4,)
     ),
     "conditional hint one resolution": Case(lambda: two_lanes(3, 5, scales=0), (3, 2, 3), 5),
     "conditional hint two sizes": Case(
