@@ -62,6 +62,8 @@ def convolution(
     check_ndim(ndim)
     padding = kernel // 2 if kernel % 2 else 0
     layer = _CONVOLUTIONS[ndim](in_channels, out_channels, kernel, stride, padding)
+    if kernel == 1:  # one order of memory, but torch's replicas want gradients and weights of equal strides
+        return layer
     # Images come channels-last; weights that do too need no reordering at every call.
     return cast("Any", layer).to(memory_format=_LAYOUTS[ndim])
 
