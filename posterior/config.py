@@ -131,12 +131,21 @@ class ReconstructConfig(LoopConfig):
     """What is lowered: the negative signal-to-noise ratio [dB], 1 - SSIM, or the mean squared error."""
     data_range: float = 1.0
     """Range of values of x, in its unit: of SSIM, and the unit of the mean squared error's root."""
+    first_guess: int = 0
+    """Iterations that a starting network learns by itself before, from migrated images alone."""
+    first_guess_batch: int = 16
+    """Pairs in each of them."""
+    first_guess_rate: float = 2e-3
+    """Their learning rate."""
     adjoint_rtol: float | None = None
     """Largest mismatch in the dot test before the first step; null for what the precision allows."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.data_range > 0.0, "reconstruct.data_range", "a positive value", self.data_range)
+        for name in ("data_range", "first_guess_rate"):
+            require(getattr(self, name) > 0.0, f"reconstruct.{name}", "a positive value", getattr(self, name))
+        require(self.first_guess >= 0, "reconstruct.first_guess", "at least 0", self.first_guess)
+        require(self.first_guess_batch >= 1, "reconstruct.first_guess_batch", "at least 1", self.first_guess_batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +159,8 @@ class LoopNetworkConfig:
     memory_channels: int = 7
     step: Literal["irim", "unet", "hint"] = "unet"
     update: Literal["additive", "affine"] = "additive"
-    start: Literal["gradient", "zero"] = "zero"
+    start: Literal["gradient", "zero", "network"] = "zero"
+    """A network starts from the migrated image and the background, both weighted as ``imaging`` says."""
     hidden: int = 32
     strides: tuple[int, ...] | None = None
     """Patch sizes of a block's couplings; null for those of the step."""

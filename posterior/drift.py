@@ -28,9 +28,16 @@ def fingerprint(x: Tensor) -> Tensor:
 
 
 def estimated_error(true: Tensor, rebuilt: Tensor) -> Tensor:
-    """Relative error of each sample, estimated from the fingerprints of the true and the rebuilt image."""
+    """Relative error of each sample, estimated from the fingerprints of the true and the rebuilt image.
+
+    An image of zeros has no size to be relative to: the largest image of the batch, or one, stands in, as
+    what is rebuilt of it is the rounding of what came between.
+    """
     change = (true - rebuilt)[:, :-1].square().mean(1).sqrt()
-    return change / true[:, -1].clamp_min(torch.finfo(true.dtype).tiny)
+    size = true[:, -1]
+    largest = torch.nn.functional.pad(size, (0, 1)).amax()
+    ordinary = torch.where(largest > 0.0, largest, torch.ones_like(largest))
+    return change / torch.where(size > 0.0, size, ordinary)
 
 
 def relative_error(true: Tensor, rebuilt: Tensor) -> Tensor:

@@ -37,28 +37,37 @@ class LinearMisfit(Misfit):
 
     def __init__(self, operator: LinearMap | Sequence[LinearMap], model_shape: Sequence[int]) -> None:
         super().__init__(model_shape)
-        self.operator = operator if isinstance(operator, LinearMap) else one_each(operator)
+        self._each = [] if isinstance(operator, LinearMap) else [_counted(one) for one in operator]
+        self.operator = operator if isinstance(operator, LinearMap) else one_each(self._each)
 
     @property
     def num_forward(self) -> int:
         """Samples to which A was applied so far."""
-        return self.operator.num_forward
+        return sum(one.num_forward for one in self._each or [self.operator])
 
     @property
     def num_adjoint(self) -> int:
         """Samples to which A^T was applied so far."""
-        return self.operator.num_adjoint
+        return sum(one.num_adjoint for one in self._each or [self.operator])
 
     def _gradient(self, x: Tensor, d: Tensor) -> Tensor:
-        return self.operator.misfit_gradient(x, d)
+        if len(self._each) != len(x):  # one operator for all, or a mistake that it names
+            return self.operator.misfit_gradient(x, d)
+        # Sample by sample: waves that A has just run through a model serve its A^T.
+        parts = zip(self._each, x.split(1), d.split(1), strict=True)
+        return torch.cat([one.misfit_gradient(*sample) for one, *sample in parts])
 
     @torch.no_grad()
     def pullback(
         self, x: Tensor, d: Tensor, v: Tensor, *, of_data: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Return (A^T A v, -A v)."""
-        moved = self.operator.forward(v)
-        return self.operator.adjoint(moved), -moved if of_data else None
+        pairs = zip(self._each, v.split(1), strict=True) if self._each else [(self.operator, v)]
+        moved, products = [], []
+        for one, values in pairs:
+            moved.append(one.forward(values))
+            products.append(one.adjoint(moved[-1]))
+        return torch.cat(products), -torch.cat(moved) if of_data else None
 
     @torch.no_grad()
     def check(self, x: Tensor, d: Tensor, *, rtol: float | None = None) -> float:
@@ -80,6 +89,11 @@ class LinearMisfit(Misfit):
         return compare_products(
             "<A u, w> = <u, A^T w>", inner_products(modelled, w), inner_products(u, returned), x.dtype, rtol
         )
+
+
+def _counted(operator: LinearMap) -> LinearMap:
+    """The same operator, whose applications are counted from here on."""
+    return LinearMap(operator.forward, operator.adjoint)
 
 
 def one_each(operators: Sequence[LinearMap]) -> LinearMap:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, final
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posterior import uq
+from posterior.diagnosis.foreign import BACKGROUNDS, IMAGES, Foreign
+from posterior.diagnosis.structure import background_shape, spectrum, structure
 from posterior.standardise import Standardiser
 from posterior.symmetry import scaled_channels
 
@@ -19,9 +22,6 @@ Array = NDArray[Any]
 
 DRAWS = 16
 """Posterior draws behind the feature "draws"."""
-_BANDS, _SECTORS = 6, 4
-_HIGHEST = 0.45
-"""Wavenumber of the last band's upper edge [cycles a cell]."""
 _FLOOR = 1e-12
 
 
@@ -54,30 +54,32 @@ Feature = Callable[[Posterior, Tensor], Array]
 """Takes a posterior and y (K, ...) in physical units, returns numbers (m,)."""
 
 
-def image_spectrum(posterior: Posterior, y: Tensor) -> Array:
-    """Log energy of each image in y, and the share of it in bands of wavenumber and sectors of dip.
+def image_structure(posterior: Posterior, y: Tensor) -> Array:
+    """Statistics of each image in y that foreign structure changes (:func:`.structure.structure`)."""
+    images = _channels(posterior, y)[0]
+    return np.concatenate([structure(y[place].double().cpu().numpy()) for place in images])
 
-    Images, not backgrounds: channels that follow the amplitude of x. Noise in the data spreads over all dips;
-    another geology, or another wavelet, has other bands.
+
+def background_features(posterior: Posterior, y: Tensor) -> Array:
+    """Shape of each background in y (:func:`.structure.background_shape`)."""
+    backgrounds = _channels(posterior, y)[1]
+    return np.concatenate([background_shape(y[place].double().cpu().numpy()) for place in backgrounds])
+
+
+def spectra(posterior: Posterior, y: Tensor) -> Array:
+    """Spectrum of each image in y, and the shape of each background.
+
+    Images are channels that follow the amplitude of x. Another geology or another wavelet has other bands.
     """
-    u = _standardised(posterior, y)[0].double().cpu().numpy()
-    follows = scaled_channels(posterior.info.y_channels) or (True,) * len(u)
-    return np.concatenate([_spectrum(image) for image, kept in zip(u, follows, strict=True) if kept])
+    images, backgrounds = _channels(posterior, y)
+    found = [spectrum(y[place].double().cpu().numpy()) for place in images]
+    return np.concatenate(found + ([background_features(posterior, y)] if backgrounds else []))
 
 
-def _spectrum(image: Array) -> Array:
-    window = np.ones(())
-    for size in image.shape:
-        window = np.multiply.outer(window, np.hanning(size + 2)[1:-1])
-    power = np.abs(np.fft.fftn(image * window)) ** 2
-    waves = np.meshgrid(*(np.fft.fftfreq(size) for size in image.shape), indexing="ij")
-    wavenumber, across = np.sqrt(sum(k**2 for k in waves)), np.sqrt(sum(k**2 for k in waves[:-1]))
-    band = np.minimum((wavenumber / _HIGHEST * _BANDS).astype(int), _BANDS - 1)
-    dip = np.arctan2(across, np.abs(waves[-1])) / (0.5 * np.pi)
-    part = band * _SECTORS + np.minimum((dip * _SECTORS).astype(int), _SECTORS - 1)
-    energy = np.bincount(part.ravel(), power.ravel(), _BANDS * _SECTORS)
-    total = float(power.sum()) + _FLOOR
-    return np.log(np.concatenate([[total], energy / total + _FLOOR]))
+def _channels(posterior: Posterior, y: Tensor) -> tuple[list[int], list[int]]:
+    """Places of images and of backgrounds in y."""
+    follows = scaled_channels(posterior.info.y_channels) or (True,) * len(y)
+    return [i for i, image in enumerate(follows) if image], [i for i, image in enumerate(follows) if not image]
 
 
 @torch.no_grad()
@@ -119,50 +121,34 @@ def joint_latent(posterior: Posterior, y: Tensor) -> Array:
     return np.array([norm, density])
 
 
-def available(posterior: Posterior) -> dict[str, Feature]:
-    """The features that this posterior's network can give, by name, in falling order of use."""
-    found: dict[str, Feature] = {"image spectrum": image_spectrum, "draws": draw_features}
+@final
+@dataclass(frozen=True)
+class Check:
+    """A check that needs y alone."""
+
+    feature: Feature
+    """What it looks at."""
+    network: bool = False
+    """Whether the features come from the network, to which its training surveys are no new ones."""
+    foreign: tuple[Foreign, ...] = ()
+    """How foreign surveys are made that it is taught to tell from known ones; none: a distance."""
+    channels: tuple[int, ...] = ()
+    """Places in y that are made foreign."""
+
+
+def available(posterior: Posterior) -> dict[str, Check]:
+    """The checks that this posterior can be given, by name, in falling order of use."""
+    images, backgrounds = (tuple(p) for p in _channels(posterior, torch.empty(posterior.info.y_shape[0])))
+    found = {"structure": Check(image_structure, foreign=IMAGES, channels=images)} if images else {}
+    if backgrounds:
+        found["background"] = Check(background_features, foreign=BACKGROUNDS, channels=backgrounds)
+    found |= {"spectrum": Check(spectra), "draws": Check(draw_features, network=True)}
     network = getattr(posterior.flow, "network", None)
     if isinstance(getattr(posterior.flow, "summary", None), nn.Module):
-        found["summary"] = pooled_summary
+        found["summary"] = Check(pooled_summary, network=True)
         if hasattr(network, "encode_y"):
-            found["latent"] = joint_latent
+            found["latent"] = Check(joint_latent, network=True)
     return found
-
-
-def data_chi_square(
-    draws: ArrayLike,
-    predict: Callable[[Array], ArrayLike],
-    observed: ArrayLike,
-    noise_std: ArrayLike,
-    *,
-    predicted: int = 4,
-) -> float:
-    r"""Misfit of the data by the posterior mean over what the posterior itself expects it to be.
-
-    .. math:: \frac{\chi^2(\bar x)}{1 + (1 + 1/S) v}, \quad \chi^2(x) = \frac1n \sum \Big(
-        \frac{F(x) - d}{\sigma} \Big)^2, \quad v = \frac{S}{S - 1} \operatorname{mean}_s \frac1n \sum \Big(
-        \frac{F(x^s) - F(\bar x)}{\sigma} \Big)^2
-
-    About 1 for a right posterior and linear F; stronger noise than trained for, or structure that the network
-    does not explain, raises it: the sharpest alarm, where data can be modelled. Hand it to
-    :meth:`posterior.diagnosis.watch.Watch.fit` and ``verdict`` as ``extra``.
-
-    Args:
-        draws: Posterior draws of the survey, (S, ...).
-        predict: Modelling F, images (n, ...) to noise-free data (n, *data), such as a Born operator.
-        observed: Observed data d, (*data).
-        noise_std: Standard deviation of the noise that the network was trained with, a number or (*data).
-        predicted: Draws whose data are modelled for v.
-    """
-    images = uq.mean(draws), *np.asarray(draws)[:predicted]
-    data = np.asarray(predict(np.stack(images)))
-    check, spread = uq.Predictive(observed, noise_std), uq.Predictive(data[0], noise_std)
-    check.update(data[:1])
-    spread.update(data[1:])
-    count = len(np.asarray(draws))
-    v = float(spread.result().chi_square.mean()) * count / (count - 1)
-    return check.result().chi_square_mean / (1.0 + (1.0 + 1.0 / count) * v)
 
 
 def _standardised(posterior: Posterior, y: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class GradientUpdate(Invertible):
 
     .. math::
         z = (\eta,\; f(s; r)), \qquad r = \mathrm{head}(g_\eta, \eta), \qquad
-        g_\eta = \psi'(\eta) \odot \nabla_x \Phi(x, d) \big|_{x = \psi(\eta)}
+        g_\eta = p \odot \psi'(\eta) \odot \nabla_x \Phi(x, d) \big|_{x = \psi(\eta)}
 
     f adds, or scales and adds. eta stays as it is, so the gradient found once in the reverse step serves the
     inverse and the derivative. A call costs one application of F and one of J^T a sample; a reverse step two
@@ -76,9 +76,10 @@ class GradientUpdate(Invertible):
         misfit: Phi with its derivatives, for the samples of the batch.
         head: What is learned.
         link: psi, from eta to what the physics takes; None for the identity.
+        weight: p, a diagonal preconditioner, such as a weight that grows with depth; None for one.
 
     Shapes:
-        x, z: (B, C + S, ...), eta first. c, here d: (B, ...), data as the misfit takes them. logdet: (B,).
+        weight: what broadcasts to (B, C, ...). x, z: (B, C + S, ...), eta first. c, here d: (B, ...), data as the misfit takes them. logdet: (B,).
 
     Raises:
         ValueError: If no data are given, or shapes do not fit.
@@ -95,9 +96,16 @@ class GradientUpdate(Invertible):
         >>> z, logdet = layer(torch.randn(2, 4, 4, 4), torch.randn(2, 1, 4, 4))
     """
 
-    def __init__(self, misfit: Misfit, head: GradientHead, *, link: Activation | None = None) -> None:
+    def __init__(
+        self,
+        misfit: Misfit,
+        head: GradientHead,
+        *,
+        link: Activation | None = None,
+        weight: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.misfit, self.head, self.link = misfit, head, link
+        self.misfit, self.head, self.link, self.weight = misfit, head, link, weight
 
     @property
     def needs_whole_batch(self) -> bool:
@@ -124,7 +132,7 @@ class GradientUpdate(Invertible):
         eta, memory = self._split(x)
         gradient = self.misfit.gradient(to_model(eta, self.link), c)
         before = generator_state(x.device)
-        raw = self.head(to_eta(gradient, eta, self.link), eta)
+        raw = self.head(weighted(to_eta(gradient, eta, self.link), self.weight), eta)
         drawn = () if same_state(before, generator_state(x.device)) else before
         transform = self.head.transform
         call = transform.inverse if inverse else transform.forward
@@ -156,7 +164,8 @@ class GradientUpdate(Invertible):
         gradient = kept[0] if kept else self.misfit.gradient(x, d)
         with replayed(drawn, out.device), torch.enable_grad():
             leaves = [eta.detach().requires_grad_(), gradient.detach().requires_grad_()]
-            raw = self.head(to_eta(leaves[1], leaves[0], self.link), leaves[0])
+            scaled = weighted(to_eta(leaves[1], leaves[0], self.link), self.weight)
+            raw = self.head(scaled, leaves[0])
         parameters = self.head.transform.natural(raw.detach())
         memory, grad_memory, grad_raw = undo(memory, parameters, grad_memory, grad_logdet)
         more, v, *found = vector_jacobian([raw], [*leaves, *trainable(self)], [grad_raw])
@@ -180,3 +189,8 @@ def to_model(eta: Tensor, link: Activation | None) -> Tensor:
 def to_eta(gradient: Tensor, eta: Tensor, link: Activation | None) -> Tensor:
     """A gradient in x as one in eta: the link acts cell by cell, so its Jacobian is diagonal."""
     return gradient if link is None else gradient * link.log_slope(eta).exp()
+
+
+def weighted(gradient: Tensor, weight: Tensor | None) -> Tensor:
+    """A gradient times its weight."""
+    return gradient if weight is None else gradient * weight

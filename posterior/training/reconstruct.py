@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from posterior.config import ReconstructConfig
 from posterior.dataset import Pairs
 from posterior.misfit import Misfit, NonFiniteGradientError
-from posterior.networks.loop import LoopUnrolled
+from posterior.networks.loop import Known, LoopUnrolled
 from posterior.seeding import derive_seed
 from posterior.training.distributed import World
 from posterior.training.image_losses import dissimilarity, mean_squared_error, negative_snr
@@ -27,8 +27,26 @@ from posterior.training.tracking import Tracker
 _ENCODING = 4
 """Key of the stream that encodings are drawn from; training's own are 0 to 3."""
 
+_NOTHING = Known()
+
 ImageLoss = Callable[[Tensor, Tensor], Tensor]
 """Maps an estimate and the truth, (B, C, ...), to a loss for each sample, (B,)."""
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """What a reconstruction is given.
+
+    Args:
+        misfit: Phi for the samples of a batch.
+        d: Their data, as the misfit takes them.
+        known: What else is known of them.
+    """
+
+    misfit: Misfit
+    d: Tensor
+    known: Known = _NOTHING
 
 
 class Physics(Protocol):
@@ -36,7 +54,7 @@ class Physics(Protocol):
 
     def __call__(
         self, positions: Sequence[int], data: Tensor, rng: np.random.Generator | None
-    ) -> tuple[Misfit, Tensor]:
+    ) -> Problem:
         """Return the misfit of the pairs at these positions, and their data as it takes them.
 
         With ``rng`` operator and data may be encoded anew in every iteration, by random source encodings say;
@@ -72,10 +90,11 @@ class ReconstructionLoss(nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
 
-    def forward(self, x: Tensor, d: Tensor, misfit: Misfit) -> tuple[Tensor]:
+    def forward(self, x: Tensor, problem: Problem) -> tuple[Tensor]:
         """Return the loss of each sample, (B,)."""
         try:
-            return (self.loss(self.network.reconstruct(d, misfit), x),)
+            image = self.network.reconstruct(problem.d, problem.misfit, known=problem.known)
+            return (self.loss(image, x),)
         except NonFiniteGradientError as error:
             warnings.warn(f"{error}; the step is skipped", RuntimeWarning, stacklevel=2)
             # Of every weight, so that processes which train together still meet.
@@ -101,12 +120,7 @@ class Reconstruction(Objective):
     def module(self, network: nn.Module) -> nn.Module:
         """The loss of a network."""
         assert isinstance(network, LoopUnrolled)
-        scaled: dict[str, ImageLoss] = {
-            "snr": negative_snr,
-            "ssim": partial(dissimilarity, data_range=self._config.data_range),
-            "mse": partial(mean_squared_error, data_range=self._config.data_range),
-        }
-        return ReconstructionLoss(network, scaled[self._config.loss])
+        return ReconstructionLoss(network, image_loss(self._config))
 
     def training_inputs(
         self, batch: Sequence[Tensor], positions: Sequence[int], *, iteration: int, world: World
@@ -134,8 +148,17 @@ class Reconstruction(Objective):
         world: World,
     ) -> tuple[Any, ...]:
         x, data = (values.to(world.device) for values in batch)
-        misfit, d = physics(positions, data, rng)
-        return x, d, misfit
+        return x, physics(positions, data, rng)
+
+
+def image_loss(config: ReconstructConfig) -> ImageLoss:
+    """The loss of an image that a configuration names."""
+    scaled: dict[str, ImageLoss] = {
+        "snr": negative_snr,
+        "ssim": partial(dissimilarity, data_range=config.data_range),
+        "mse": partial(mean_squared_error, data_range=config.data_range),
+    }
+    return scaled[config.loss]
 
 
 def fit_reconstruction(
@@ -194,6 +217,6 @@ def _check_physics(surveys: Surveys, config: ReconstructConfig) -> None:
     """The dot test at the first pairs, and the shape of their images."""
     positions = range(min(config.batch_size, len(surveys.pairs)))
     x, data = (torch.stack(values) for values in zip(*(surveys.pairs[one] for one in positions), strict=True))
-    misfit, d = surveys.physics(positions, data, None)
-    misfit.check_shape("x of a pair", x)
-    misfit.check(x, d, rtol=config.adjoint_rtol)
+    problem = surveys.physics(positions, data, None)
+    problem.misfit.check_shape("x of a pair", x)
+    problem.misfit.check(x, problem.d, rtol=config.adjoint_rtol)
