@@ -47,12 +47,11 @@ def diagnose(args: argparse.Namespace) -> int:
 def _posterior(args: argparse.Namespace, folder: Path) -> bool:
     """Whether no test of a raw posterior failed."""
     from posterior.cli.commands import say
-    from posterior.diagnosis import diagnose, format_table
+    from posterior.diagnosis import DiagnoseConfig, diagnose, format_table
     from posterior.diagnosis.text import failed
 
-    found = diagnose(
-        folder, split=args.split, densities=args.densities, seed=args.seed, progress=not args.quiet
-    )
+    config = DiagnoseConfig(args.densities, args.seed, progress=not args.quiet)
+    found = diagnose(folder, split=args.split, config=config)
     if not args.quiet:
         say(format_table(found))
     bad = {name: failed(split["raw"]) for name, split in found["splits"].items()}

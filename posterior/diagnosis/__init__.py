@@ -5,7 +5,7 @@ from posterior.diagnosis.options import WatchConfig as WatchConfig
 from posterior.diagnosis.records import before_first as before_first
 from posterior.diagnosis.records import data_chi_square as data_chi_square
 from posterior.diagnosis.records import noise_level as noise_level
-from posterior.diagnosis.text import format_table as format_table
+from posterior.diagnosis.table import format_table as format_table
 from posterior.diagnosis.watch import Watch as Watch
 from posterior.diagnosis.write import diagnose as diagnose
 from posterior.diagnosis.write import fit_watch as fit_watch

@@ -79,7 +79,9 @@ def spectra(posterior: Posterior, y: Tensor) -> Array:
 def _channels(posterior: Posterior, y: Tensor) -> tuple[list[int], list[int]]:
     """Places of images and of backgrounds in y."""
     follows = scaled_channels(posterior.info.y_channels) or (True,) * len(y)
-    return [i for i, image in enumerate(follows) if image], [i for i, image in enumerate(follows) if not image]
+    return [i for i, image in enumerate(follows) if image], [
+        i for i, image in enumerate(follows) if not image
+    ]
 
 
 @torch.no_grad()

@@ -50,6 +50,15 @@ def drawings(
     yield _tarp(split, raw, densities)
     yield _reliability(split, judged, scene)
     yield Drawing(
+        f"{split}-contraction",
+        "",
+        "Where the data decide, are the error bars still right: z-scores of cells by the share of the prior "
+        "variance that the data removed.",
+        plots.contraction({name: (one.removed, one.z) for name, one in judged.items()})[0],
+    )
+    if len(judged) > 1:
+        yield _scores(split, judged, scene)
+    yield Drawing(
         f"{split}-sparsification",
         "",
         "Error of the cells that are left when the least certain ones are taken away; dashed: of a right "
@@ -133,6 +142,17 @@ def _tarp(split: str, raw: Judgement, densities: Densities | None) -> Drawing:
         + ". Raw posterior."
     )
     return Drawing(f"{split}-tarp", "", caption, plots.tarp(results)[0])
+
+
+def _scores(split: str, judged: Judgements, scene: Scene) -> Drawing:
+    unit = f" ({scene.quantity.unit})" if scene.quantity.unit else ""
+    labels = {"crps": f"CRPS{unit}", "energy": f"Energy score{unit}", "interval": f"Interval score{unit}"}
+    values = {
+        label: {name: scene.quantity.scale * one.scores[score] for name, one in judged.items()}
+        for score, label in labels.items()
+    }
+    caption = "Proper scores, lower is better: means over pairs, and differences pair by pair."
+    return Drawing(f"{split}-scores", "", caption, plots.scores(values)[0])
 
 
 def _reliability(split: str, judged: Judgements, scene: Scene) -> Drawing:

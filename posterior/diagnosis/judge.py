@@ -46,6 +46,8 @@ class Judgement:
     correlation: tuple[float, float]
     z: Array
     """Signed z-scores of the cells kept, (n,)."""
+    removed: Array
+    """Share of the prior variance that the data removed from them, (n,)."""
     scores: dict[str, Array]
     """Name of a score to its value for each pair, (P,)."""
     var_map: Array
@@ -102,7 +104,7 @@ class Judge:
         curve, coverage_map = self._coverage.curve(), self._coverage.map()
         samples = self._ranks.num_samples
         tested = self._count * (1.0 - self._level) >= 10.0 - 1e-9
-        std, error, z = np.concatenate(self._cells, axis=1)
+        std, error, z, removed = np.concatenate(self._cells, axis=1)
         truths, drawn, given = (np.stack(part) for part in zip(*self._reduced, strict=True))
         return Judgement(
             coverage=curve,
@@ -126,6 +128,7 @@ class Judge:
             sparsification=uq.sparsification(std, error, seed=self._seed),
             correlation=uq.error_std_correlation(std, error),
             z=z,
+            removed=removed,
             scores={name: np.array(values) for name, values in self._scores.items()},
             var_map=self._var / self._count,
         )
@@ -153,7 +156,8 @@ class Judge:
         self._var += uq.std(draws) ** 2
         most = max(1, _MOST_CELLS // self._count)
         kept = np.linspace(0, truth.size - 1, min(most, truth.size)).round().astype(int)
-        self._cells.append(np.stack([std, error, uq.z_scores(inside, truth)])[:, kept])
+        removed = uq.contraction(std**2, self._prior.var[self._scored])
+        self._cells.append(np.stack([std, error, uq.z_scores(inside, truth), removed])[:, kept])
         values = {
             "crps": uq.crps(inside, truth).mean(),
             "energy": uq.energy_score(inside, truth),

@@ -8,7 +8,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from posterior.diagnosis.text import table, verdicts
+from posterior.diagnosis.table import table
+from posterior.diagnosis.text import verdicts
 from posterior.report.page import Album, house_style, html_table
 
 

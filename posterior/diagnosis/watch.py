@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -15,45 +16,35 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from posterior.diagnosis.distance import Distance
-from posterior.diagnosis.features import Array, Posterior, available
+from posterior.diagnosis.exposure import Exposure
+from posterior.diagnosis.features import Posterior, available
+from posterior.diagnosis.learn import Scorer, Surveys, divide, learn
+from posterior.diagnosis.options import WatchConfig
 from posterior.files import write_atomic
-from posterior.progress import Progress
 from posterior.uq import Alarms, Reference, Verdict
 
-SCHEMA = "seispost-watch/1"
+SCHEMA = "seispost-watch/2"
 WATCH = "watch.npz"
 """Name of the file beside a model."""
-MOST_KNOWN = 300
-"""Known surveys that are used at most."""
-
-
-class Surveys(Protocol):
-    """Pairs of which only y is read, such as :class:`posterior.dataset.PairDataset`."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the content."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]: ...
 
 
 @final
 class Watch:
     """Says of a survey, from its data alone, whether it is like those the network was trained for.
 
-    Each check is the distance of some features of y (:mod:`posterior.diagnosis.features`) from those of
-    known surveys, or a score handed in. Thresholds come from *held-out* surveys of the training distribution
-    (``pairs``: a run's validation split), which neither fitted the network nor the distance: then a new
-    survey of that distribution raises an alarm with at most the rate chosen, whatever the network
-    (:class:`posterior.uq.Alarms`). The training split cannot serve: the network knows its surveys. A
-    calibration split may come from elsewhere, as the demo's does.
+    A check is a score of some features of y (:mod:`posterior.diagnosis.features`), or one handed in. What is
+    usual is learnt from *known* surveys: a distance from them, or a classifier of them against foreign ones
+    that are made of them (:class:`posterior.diagnosis.exposure.Exposure`). Thresholds are scores of surveys
+    that no part of the check has seen, so that a new survey of the training distribution raises an alarm with
+    at most the rate chosen, whatever the network (:class:`posterior.uq.Alarms`). Where a check asks the
+    network, these must be *held-out* ones (``pairs``: a run's validation split), as the network knows its
+    training surveys; for checks that do not ask it, a third of the training split that is kept aside serves
+    too. A calibration split may come from elsewhere, as the demo's does.
 
     What it cannot tell: a network's errors on its own distribution, which calibration finds; and a departure
-    that y hardly shows, such as more noise in data that a migration stacks away. Hand in ``extra`` scores,
-    above all :func:`posterior.diagnosis.features.data_chi_square`, where data can be modelled.
+    that y hardly shows, such as a little more noise in data that a migration stacks away. Hand in ``extra``
+    scores: :func:`posterior.diagnosis.records.noise_level`, which needs the records, and
+    :func:`posterior.diagnosis.records.data_chi_square`, where data can be modelled.
 
     Example:
         >>> watch = Watch.fit(posterior, PairDataset("runs/demo/data/validation"))  # doctest: +SKIP
@@ -63,12 +54,12 @@ class Watch:
     def __init__(
         self,
         posterior: Posterior,
-        distances: Mapping[str, Distance],
+        scorers: Mapping[str, Scorer],
         references: Sequence[Reference],
         *,
         about: Mapping[str, Any],
     ) -> None:
-        self._posterior, self._distances = posterior, dict(distances)
+        self._posterior, self._scorers = posterior, dict(scorers)
         self.references, self.about = tuple(references), dict(about)
         self._alarms = Alarms(self.references, rate=float(self.about["rate"]))
 
@@ -80,57 +71,48 @@ class Watch:
         *,
         known: Surveys | None = None,
         extra: Mapping[str, ArrayLike] | None = None,
-        rate: float = 0.05,
-        progress: bool = True,
+        config: WatchConfig | None = None,
     ) -> Watch:
         """Learn what is usual.
 
-        As many checks are kept as the held-out surveys afford at the rate (19 a check at 5 %, and one more
-        survey): scores handed in first, then in the order of
+        As many checks are kept as the surveys for their thresholds afford at the rate (19 a check at 5 %, and
+        one more survey): scores handed in first, then in the order of
         :func:`posterior.diagnosis.features.available`; ``about["left_out"]`` names the others.
 
         Args:
             posterior: The trained posterior.
             pairs: Held-out surveys of the training distribution, for thresholds.
-            known: Surveys that say what features are usual, others than ``pairs``, such as the training
-                split, of which at most 300 are read; without them every other of ``pairs`` is spent on that.
+            known: Surveys that say what is usual, others than ``pairs``, such as the training split; without
+                them every other of ``pairs`` is spent on that.
             extra: Name of a further score to its value for each of ``pairs``, (N,); large is suspicious.
-            rate: Probability of an alarm for a survey of the training distribution.
-            progress: Show a progress bar.
+            config: Rate, numbers of surveys, seed.
 
         Raises:
             ValueError: With too few surveys for a single check, or scores of another number.
         """
-        held, usual, further = _divided(pairs, known, dict(extra or {}))
-        names = [*further, *available(posterior)]
-        affordable = int(rate * (len(held) + 1) + 1e-9)
-        if affordable < 1:
-            raise ValueError(
-                f"expected at least {int(np.ceil(1 / rate)) - 1} held-out surveys, got {len(held)}"
-            )
-        kept = names[:affordable]
-        features = {name: feature for name, feature in available(posterior).items() if name in kept}
-        bar = Progress("watch", len(usual) + len(held), shown=progress)
-        tables: list[dict[str, list[Array]]] = [{name: [] for name in features} for _ in range(2)]
-        for table, surveys in zip(tables, (usual, held), strict=True):
-            for y in surveys:
-                for name, feature in features.items():
-                    table[name].append(feature(posterior, y))
-                bar.advance()
-        bar.close()
-        distances = {name: Distance.fit(np.stack(tables[0][name])) for name in features}
-        scores: dict[str, Any] = {name: further[name] for name in further if name in kept}
-        scores |= {name: [distances[name](row) for row in tables[1][name]] for name in features}
+        how = config or WatchConfig()
+        parts = divide(pairs, known, dict(extra or {}), most=how.known)
+        checks, counts = available(posterior), {name: len(parts.held) for name in parts.extra}
+        counts |= {
+            name: len(parts.held) + (0 if check.network else len(parts.aside))
+            for name, check in checks.items()
+        }
+        kept = _affordable(counts, how.rate)
+        scorers, scores = learn(
+            posterior, {name: check for name, check in checks.items() if name in kept}, parts, how
+        )
+        scores = {name: parts.extra[name] for name in parts.extra if name in kept} | scores
         about = {
-            "rate": rate,
+            "rate": how.rate,
             "model_sha256": posterior.sha256,
             "held_out": pairs.fingerprint,
-            "num_held_out": len(held),
-            "num_known": len(usual),
-            "left_out": names[affordable:],
+            "num_held_out": len(parts.held),
+            "num_aside": len(parts.aside),
+            "num_known": len(parts.usual),
+            "left_out": [name for name in counts if name not in kept],
         }
         references = [Reference(name, values, tail="upper") for name, values in scores.items()]
-        return cls(posterior, distances, references, about=about)
+        return cls(posterior, scorers, references, about=about)
 
     def scores(self, y: ArrayLike | Tensor, extra: Mapping[str, float] | None = None) -> dict[str, float]:
         """Score of one survey by the name of the check.
@@ -146,7 +128,9 @@ class Watch:
                 f"{tuple(survey.shape)} with {int((~survey.isfinite()).sum())} values that are not"
             )
         found = available(self._posterior)
-        own = {name: far(found[name](self._posterior, survey)) for name, far in self._distances.items()}
+        own = {
+            name: score(found[name].feature(self._posterior, survey)) for name, score in self._scorers.items()
+        }
         return {**dict(extra or {}), **own}
 
     def verdict(self, y: ArrayLike | Tensor, extra: Mapping[str, float] | None = None) -> Verdict:
@@ -168,8 +152,8 @@ class Watch:
         arrays["names"] = np.array(json.dumps([reference.name for reference in self.references]))
         for number, reference in enumerate(self.references):
             arrays[f"scores{number}"] = reference.scores
-            if (distance := self._distances.get(reference.name)) is not None:
-                arrays[f"mean{number}"], arrays[f"axes{number}"] = distance.mean, distance.axes
+            if (scorer := self._scorers.get(reference.name)) is not None:
+                arrays |= {f"{part}{number}": getattr(scorer, part) for part in _parts(type(scorer))}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         write_atomic(target, buffer.getbuffer())
@@ -192,11 +176,8 @@ class Watch:
                 about = json.loads(str(file["about"]))
                 names = json.loads(str(file["names"]))
                 references = [Reference(name, file[f"scores{i}"], "upper") for i, name in enumerate(names)]
-                distances = {
-                    name: Distance(file[f"mean{i}"], file[f"axes{i}"])
-                    for i, name in enumerate(names)
-                    if f"mean{i}" in file
-                }
+                found = {name: _read(file, number) for number, name in enumerate(names)}
+                scorers = {name: scorer for name, scorer in found.items() if scorer is not None}
             schema, model = about.pop("schema"), about["model_sha256"]
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{target}: expected a whole file of schema {SCHEMA!r}, got {error}") from None
@@ -204,7 +185,7 @@ class Watch:
             raise ValueError(f"{target}: expected schema {SCHEMA!r}, got {schema!r}")
         if model != posterior.sha256:
             raise ValueError(f"{target}: expected the watch of model {posterior.sha256}, got that of {model}")
-        return cls(posterior, distances, references, about=about)
+        return cls(posterior, scorers, references, about=about)
 
 
 def _file(path: str | Path) -> Path:
@@ -212,19 +193,27 @@ def _file(path: str | Path) -> Path:
     return target / WATCH if target.is_dir() else target
 
 
-def _divided(
-    pairs: Surveys, known: Surveys | None, extra: dict[str, ArrayLike]
-) -> tuple[list[Tensor], list[Tensor], dict[str, Array]]:
-    """Held-out surveys, known ones, and the scores handed in for the held-out ones."""
-    further = {name: np.asarray(values, dtype=np.float64) for name, values in extra.items()}
-    for name, values in further.items():
-        if values.shape != (len(pairs),):
-            raise ValueError(f"expected scores of {name!r} of shape ({len(pairs)},), got {values.shape}")
-    if known is not None:
-        if known.fingerprint == pairs.fingerprint:
-            raise ValueError("expected known surveys other than the held-out ones, got the same dataset")
-        places = np.linspace(0, len(known) - 1, min(MOST_KNOWN, len(known))).round().astype(int)
-        return [pairs[i][1] for i in range(len(pairs))], [known[int(i)][1] for i in places], further
-    held = [pairs[i][1] for i in range(0, len(pairs), 2)]
-    usual = [pairs[i][1] for i in range(1, len(pairs), 2)]
-    return held, usual, {name: values[::2] for name, values in further.items()}
+def _affordable(counts: Mapping[str, int], rate: float) -> list[str]:
+    """Names of the checks that their numbers of surveys afford together at the rate, in order."""
+    kept: list[str] = []
+    for name in counts:
+        least = min(counts[other] for other in [*kept, name])
+        if len(kept) + 1 <= int(rate * (least + 1) + 1e-9):
+            kept.append(name)
+    if not kept:
+        needed, most = int(np.ceil(1 / rate)) - 1, max(counts.values())
+        raise ValueError(f"expected at least {needed} held-out surveys, got {most}")
+    return kept
+
+
+def _parts(kind: type[Scorer]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _read(file: Mapping[str, Any], number: int) -> Scorer | None:
+    """The scorer of a check in a file; None for a score that is handed in."""
+    for kind in (Exposure, Distance):
+        names = {part: f"{part}{number}" for part in _parts(kind)}
+        if all(name in file for name in names.values()):
+            return kind(**{part: file[name] for part, name in names.items()})
+    return None

@@ -15,6 +15,7 @@ from posterior.diagnosis.density import log_densities
 from posterior.diagnosis.figures import Surveyed, drawings, pair_drawing, watch_drawing
 from posterior.diagnosis.judge import Judge, Judgement
 from posterior.diagnosis.numbers import summarise
+from posterior.diagnosis.options import DiagnoseConfig, WatchConfig
 from posterior.diagnosis.page import render
 from posterior.diagnosis.prior import Prior
 from posterior.diagnosis.watch import WATCH, Watch
@@ -32,16 +33,6 @@ _NO_WATCH = "No alarm was fitted: the run keeps no model or no validation split.
 
 @final
 @dataclass(frozen=True)
-class _How:
-    """What the caller chose."""
-
-    densities: int
-    seed: int
-    progress: bool
-
-
-@final
-@dataclass(frozen=True)
 class _Bench:
     """What all splits are diagnosed with."""
 
@@ -50,11 +41,11 @@ class _Bench:
     prior: Prior
     posterior: AmortizedPosterior | None
     watch: Watch | None
-    how: _How
+    how: DiagnoseConfig
 
 
 def diagnose(
-    run: str | Path, *, split: str | None = None, densities: int = 32, seed: int = 0, progress: bool = True
+    run: str | Path, *, split: str | None = None, config: DiagnoseConfig | None = None
 ) -> dict[str, Any]:
     """Hold a run's posterior against the truths of its held-out splits, with every test there is.
 
@@ -66,9 +57,7 @@ def diagnose(
         run: The run's folder, with ``data/train``, ``data/<split>`` and ``samples/<split>``; with ``model``
             for log-densities and alarms.
         split: Diagnose only this one.
-        densities: Draws of each pair whose log-density is evaluated; 0 for none.
-        seed: Of ties, reference points and permutations.
-        progress: Show progress bars.
+        config: Densities, seed, progress bars.
 
     Returns:
         The numbers, as written to ``diagnosis.json``.
@@ -89,9 +78,8 @@ def diagnose(
     if CALIBRATION in splits:
         calibration = splits[CALIBRATION]
         recalibration = fit_recalibration(calibration, calibration.scored)
-    how = _How(densities, seed, progress)
-    bench = _bench(folder, next(iter(chosen.values())), recalibration, how)
-    (folder / "diagnosis").mkdir(exist_ok=True)
+    bench = _bench(folder, next(iter(chosen.values())), recalibration, config or DiagnoseConfig())
+    _clear(folder / "diagnosis" / "figures")
     album = Album(folder / "diagnosis" / "figures")
     found = {name: _split(name, one, bench, album) for name, one in chosen.items()}
     diagnosis = _head(bench, next(iter(chosen.values()))) | {"splits": found, "figures": album.names}
@@ -119,7 +107,7 @@ def fit_watch(run: str | Path, *, progress: bool = True) -> Watch:
         except ValueError:
             path.unlink()  # broken, or of a model that was trained before this one
     held, known = PairDataset(folder / "data" / "validation"), PairDataset(folder / "data" / "train")
-    watch = Watch.fit(posterior, held, known=known, progress=progress)
+    watch = Watch.fit(posterior, held, known=known, config=WatchConfig(progress=progress))
     watch.save(path)
     return watch
 
@@ -141,7 +129,17 @@ def judge_surveys(watch: Watch, pairs: PairDataset, *, progress: bool = True) ->
     return found
 
 
-def _bench(folder: Path, first: Split, recalibration: uq.IntervalRecalibration | None, how: _How) -> _Bench:
+def _clear(figures: Path) -> None:
+    """An empty folder: no figure of an earlier diagnosis stays beside those of this one."""
+    figures.mkdir(parents=True, exist_ok=True)
+    for old in figures.glob("*.p*"):
+        if old.suffix in (".png", ".pdf"):
+            old.unlink()
+
+
+def _bench(
+    folder: Path, first: Split, recalibration: uq.IntervalRecalibration | None, how: DiagnoseConfig
+) -> _Bench:
     prior = Prior.of(PairDataset(folder / "data" / "train", verify=False), first.scored)
     trained = (folder / "model" / SUMS).is_file()
     posterior = AmortizedPosterior.load(folder / "model") if trained else None
@@ -220,8 +218,9 @@ def _head(bench: _Bench, first: Split) -> dict[str, Any]:
         about = watch.about
         said = (
             f"By their data alone, at a rate of {100 * about['rate']:.0f} % for surveys of the training "
-            f"distribution; thresholds from {about['num_held_out']} validation surveys, what is usual from "
-            f"{about['num_known']} training surveys. Checks: "
+            f"distribution; thresholds from {about['num_held_out']} validation surveys, and from "
+            f"{about['num_aside']} training surveys kept aside where the network is not asked; what is usual "
+            f"from {about['num_known']} other training surveys. Checks: "
             f"{', '.join(reference.name for reference in watch.references)}"
             + (f"; too few surveys for {', '.join(about['left_out'])}." if about["left_out"] else ".")
         )

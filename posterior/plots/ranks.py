@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,8 @@ from posterior.plots.style import NEUTRAL, new_figure, styled
 from posterior.uq import RankTest, holm
 
 _WITHIN = "#8FB8DE"
+_LINE = 40
+"""Letters of a line of the title."""
 
 
 @styled
@@ -49,7 +52,8 @@ def ranks(tests: Mapping[str, RankTest]) -> tuple[Figure, NDArray[np.object_]]:
         x, difference = ecdf_difference(tests[name])
         above.plot(x, difference, color=colours[name], lw=1.1 if name in failed else 0.7)
     above.set(xlim=(0, 1), xlabel="Rank of the truth / draws", ylabel="ECDF − uniform")
-    above.set_title(_verdict(failed, len(order), first))
+    # One column is narrower than the sentence.
+    above.set_title(fill(_verdict(failed, len(order), first), _LINE))
     _p_values(below, order, adjusted, colours, 1.0 - first.level)
     return figure, np.array([above, below], dtype=object)
 
