@@ -32,10 +32,12 @@ class NetworkConfig:
     transform: Literal["affine", "spline"] = "affine"
     """What a coupling does to a cell: a bounded scale and a shift, or a rational-quadratic spline."""
     memory: Literal["invert", "checkpoint", "store"] = "invert"
-    """What is kept for the backward pass; see posterior.reversible.Memory for this and the next three."""
+    """What is kept for the backward pass; see posterior.reversible.Memory for this and the next four."""
     keep: bool = False
     anchor_every: int = 0
     chunk: int = 0
+    slab_budget: str | None = None
+    """Memory that one conditioner may take, such as "2GB": where the image needs more, it runs over slabs."""
     conditioner_dtype: Literal["bfloat16", "float16"] | None = None
     """Precision of the conditioners; None is that of the state, float32."""
     summary_width: int = 24
@@ -133,6 +135,9 @@ class ReconstructConfig(LoopConfig):
     """Range of values of x, in its unit: of SSIM, and the unit of the mean squared error's root."""
     first_guess: int = 0
     """Iterations that a starting network learns by itself before, from migrated images alone."""
+    first_guess_pairs: int = 0
+    """Training pairs that it learns from; the loop then learns from the others, which it does not know by
+    heart. 0: both learn from all."""
     first_guess_batch: int = 16
     """Pairs in each of them."""
     first_guess_rate: float = 2e-3
@@ -144,8 +149,11 @@ class ReconstructConfig(LoopConfig):
         super().__post_init__()
         for name in ("data_range", "first_guess_rate"):
             require(getattr(self, name) > 0.0, f"reconstruct.{name}", "a positive value", getattr(self, name))
-        require(self.first_guess >= 0, "reconstruct.first_guess", "at least 0", self.first_guess)
-        require(self.first_guess_batch >= 1, "reconstruct.first_guess_batch", "at least 1", self.first_guess_batch)
+        for name in ("first_guess", "first_guess_pairs"):
+            require(getattr(self, name) >= 0, f"reconstruct.{name}", "at least 0", getattr(self, name))
+        require(
+            self.first_guess_batch >= 1, "reconstruct.first_guess_batch", "at least 1", self.first_guess_batch
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,6 +60,7 @@ class TwoLanes(nn.Module):
         self.memory = as_memory(memory)
         self._guard = DriftGuard(self.memory.drift_tolerance, declared_precisions(self))
         refuse_running_statistics(self)
+        self.memory.limit(self)
 
     def forward(self, x: Tensor, y: Tensor) -> Lanes:
         """Apply every step, first to last."""

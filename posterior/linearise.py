@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from posterior.invertible import trainable, vector_jacobian
 from posterior.replay import full_precision
+from posterior.slabs import Footprint
 
 Pullback = Callable[[Tensor], tuple[Sequence[Tensor | None], Sequence[Tensor | None]]]
 """Maps the gradient of the value to those of the inputs and of the trainable parameters, in order; once."""
@@ -33,6 +34,10 @@ class Conditioner(nn.Module, ABC):
     def forward(self, u: Tensor) -> Tensor:
         """Return head(body(u))."""
         return self.head(self.body(u))
+
+    def footprint(self) -> Footprint | None:
+        """What it takes to evaluate on a part of u; None where that must be the whole."""
+        return None
 
     def linearise(self, u: Tensor, *, value: bool) -> Linearised:
         """Evaluate once, on the way to the gradient.

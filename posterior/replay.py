@@ -33,10 +33,15 @@ def replayed(state: GeneratorState, device: torch.device) -> Iterator[None]:
         return
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices, device_type=device.type):
-        torch.set_rng_state(state[0])
-        if devices:
-            torch.get_device_module(device).set_rng_state(state[1], device)
+        restore(state, device)
         yield
+
+
+def restore(state: GeneratorState, device: torch.device) -> None:
+    """Put the default generators that a layer on ``device`` may draw from back to a state."""
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.get_device_module(device).set_rng_state(state[1], device)
 
 
 def autocast_like_now(device: torch.device) -> torch.autocast:

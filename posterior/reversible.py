@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from posterior.drift import DriftGuard, declared_precisions
 from posterior.invertible import Invertible, trainable
+from posterior.slabs import Slabs, limit_memory, parse_bytes
 from posterior.walk import Chain, Step, Walk
 
 MemoryMode = Literal["invert", "checkpoint", "store"]
@@ -45,9 +46,13 @@ class Memory:
             hidden activations of a conditioner shrink with it.
         drift_tolerance: Relative error of the rebuilt input above which "invert" warns; None for what the
             precision of the conditioners allows, see :class:`posterior.drift.DriftGuard`.
+        slab_budget: Bytes, such as "2GB", that one conditioner may take for its value and gradient beside
+            the images. Where it would take more it runs over slabs of the image, see
+            :func:`posterior.slabs.limit_memory`. "store" then keeps everything but the hidden
+            images of such a conditioner: they are computed again on the way back. None for no limit.
 
     Raises:
-        ValueError: If the mode is unknown or a number negative.
+        ValueError: If the mode is unknown, a number negative or the budget no size.
     """
 
     mode: MemoryMode = "invert"
@@ -55,6 +60,7 @@ class Memory:
     anchor_every: int = 0
     chunk: int = 0
     drift_tolerance: float | None = None
+    slab_budget: int | str | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(MemoryMode):
@@ -62,6 +68,13 @@ class Memory:
         for name in ("anchor_every", "chunk", "drift_tolerance"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")
+        if self.slab_budget is not None:
+            Slabs(parse_bytes(self.slab_budget))
+
+    def limit(self, chain: nn.Module) -> None:
+        """Give the couplings of a chain the budget of these options, if there is one."""
+        if self.slab_budget is not None:
+            limit_memory(chain, self.slab_budget)
 
     def walk(
         self, steps: Sequence[Step], guard: DriftGuard, *, inverse: bool, moves_condition: bool = False
@@ -114,6 +127,7 @@ class Sequential(Invertible):
         if not self.layers:
             raise ValueError("expected at least one layer, got none")
         refuse_running_statistics(self)
+        self.memory.limit(self)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply every layer, first to last."""

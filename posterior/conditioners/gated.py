@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import cast, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from posterior.conditioners.parts import convolution, feature_dropout, zero_initialised
+from posterior.conditioners.parts import convolution, feature_dropout, outer_channels, zero_initialised
 from posterior.linearise import Conditioner
+from posterior.slabs import Footprint
 
 
 @final
@@ -81,6 +82,12 @@ class GatedConditioner(Conditioner):
         self.first = convolution(in_channels, hidden, ndim=ndim)
         self.blocks = nn.Sequential(*(GatedBlock(hidden, ndim=ndim, dropout=dropout) for _ in range(blocks)))
         self.head = zero_initialised(convolution(hidden, out_channels, ndim=ndim))
+
+    def footprint(self) -> Footprint:
+        """One cell to every side for each block and for either end."""
+        blocks, hidden = len(self.blocks), cast("int", self.head.in_channels)
+        numbers = 2 * outer_channels(self) + (6 * blocks + 6) * hidden
+        return Footprint(halo=2 + blocks, numbers=numbers, casts=4 * hidden)
 
     def body(self, u: Tensor) -> Tensor:
         """Return phi(h_n)."""

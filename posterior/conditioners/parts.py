@@ -80,6 +80,12 @@ def zero_initialised(layer: nn.Module) -> nn.Module:
     return layer
 
 
+def outer_channels(conditioner: nn.Module) -> int:
+    """Channels in and out of a network that begins with ``first`` and ends with ``head``."""
+    first, head = cast("nn.Conv2d", conditioner.first), cast("nn.Conv2d", conditioner.head)
+    return first.in_channels + head.out_channels
+
+
 def pad_to_multiple(y: Tensor, factor: int) -> Tensor:
     """Repeat the last cells of every axis until ``factor`` divides its size."""
     excess = [-size % factor for size in y.shape[2:]]

@@ -8,9 +8,16 @@ from typing import Literal, cast, final
 import torch
 from torch import Tensor, nn
 
-from posterior.conditioners.parts import ACTIVATIONS, convolution, feature_dropout, zero_initialised
+from posterior.conditioners.parts import (
+    ACTIVATIONS,
+    convolution,
+    feature_dropout,
+    outer_channels,
+    zero_initialised,
+)
 from posterior.linearise import Conditioner, Linearised, convolve, linear_backward, working_dtype
 from posterior.replay import full_precision
+from posterior.slabs import Footprint
 
 
 @final
@@ -59,6 +66,12 @@ class ResidualConditioner(Conditioner):
         if torch.is_grad_enabled() or self._drops():
             return super().forward(u)
         return cast("Tensor", self._evaluate(u, value=True)[-1])
+
+    def footprint(self) -> Footprint:
+        """Two cells to every side."""
+        hidden, outer = cast("int", self.middle.out_channels), outer_channels(self)
+        images = 7 if self._drops() else 4 if ACTIVATIONS[self.activation].by_output else 5
+        return Footprint(halo=2, numbers=2 * outer + images * hidden, casts=3 * hidden)
 
     def body(self, u: Tensor) -> Tensor:
         """Return h_2."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import final
+import math
+from typing import cast, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,11 +12,13 @@ from posterior.conditioners.gated import GatedBlock
 from posterior.conditioners.parts import (
     convolution,
     cut_to_size,
+    outer_channels,
     pad_to_multiple,
     zero_initialised,
 )
 from posterior.layers.squeeze import depth_to_space
 from posterior.linearise import Conditioner
+from posterior.slabs import Footprint
 
 
 @final
@@ -59,7 +62,7 @@ class UNetConditioner(Conditioner):
         super().__init__()
         if levels < 1:
             raise ValueError(f"expected at least 1 level, got {levels}")
-        self.levels = levels
+        self.levels, self.ndim = levels, ndim
         self.first = convolution(in_channels, hidden, ndim=ndim)
         self.encoder = nn.ModuleList(GatedBlock(hidden, ndim=ndim, dropout=dropout) for _ in range(levels))
         self.decoder = nn.ModuleList(
@@ -72,6 +75,21 @@ class UNetConditioner(Conditioner):
             convolution(hidden, 2**ndim * hidden, kernel=1, ndim=ndim) for _ in range(levels - 1)
         )
         self.head = zero_initialised(convolution(hidden, out_channels, ndim=ndim))
+
+    def footprint(self) -> Footprint:
+        """The halo of the coarsest level, doubled and widened by a block at each finer one."""
+        halo = 1
+        for _ in self.down:
+            halo = -(-(halo + 1) // 2)
+        halo += 1
+        for _ in self.down:
+            halo = 2 * halo + 1
+        halo, stride = halo + 1, 2 ** (self.levels - 1)  # the first convolution
+        shares = [2.0 ** (-self.ndim * level) for level in range(self.levels)]
+        hidden = cast("int", self.head.in_channels)
+        images = 5 + 7 * (sum(shares) + sum(shares[:-1]))
+        numbers = 2 * outer_channels(self) + math.ceil(images * hidden)
+        return Footprint(-(-halo // stride) * stride, numbers, casts=4 * hidden, stride=stride)
 
     def body(self, u: Tensor) -> Tensor:
         """Return the features at u's resolution."""

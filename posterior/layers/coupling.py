@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import final
 
@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from posterior.conditioners import ConditionerFactory
 from posterior.invertible import Invertible, ReverseStep, Trace, channels_last, check_image, check_ndim
-from posterior.layers.elementwise import Affine, Elementwise, Parameters, Undone
+from posterior.layers.elementwise import Affine, Elementwise
+from posterior.layers.slabwise import Slabwise, Undo, record_in_slabs, reverse_in_slabs, within_budget
 from posterior.linearise import DataConditioner, linearise
 from posterior.replay import generator_state, replayed, same_state
 
-Undo = Callable[[Tensor, Parameters, Tensor, Tensor], Undone]
-
 
 @final
-class Coupling(Invertible):
+class Coupling(Slabwise):
     r"""Change part a of the channels, cell by cell, by functions that part b and the condition choose.
 
     .. math::
@@ -28,7 +27,8 @@ class Coupling(Invertible):
 
     f is an affine function (Real NVP, Glow), a shift (NICE) or a spline: ``transform``. Since z_b = x_b, one
     evaluation of g serves the inverse and the gradient in :meth:`reverse_step`; where p was kept from the
-    call, g's last layer is not evaluated again.
+    call, g's last layer is not evaluated again. With a budget (:func:`posterior.slabs.limit_memory`) all of
+    this happens over slabs of the image.
 
     Args:
         channels: Number of channels C.
@@ -111,28 +111,52 @@ class Coupling(Invertible):
         check_image("z" if inverse else "x", x, self.channels, self.ndim)
         if not self._apart:
             check_condition(x, c, self.cond_channels)
-        changed, fixed = self._split(x)
+        if self.slabs is None:
+            return self._record(x, c, inverse=inverse, keep=keep)
+        return within_budget(
+            self,
+            x,
+            lambda: self._record(x, c, inverse=inverse, keep=keep),
+            lambda slabs: record_in_slabs(self, slabs, x, c, inverse=inverse, keep=keep),
+        )
+
+    def _record(
+        self, x: Tensor, c: Tensor | None, *, inverse: bool, keep: bool
+    ) -> tuple[Tensor, Tensor, Trace]:
+        changed, fixed = self.split(x)
         before = generator_state(x.device)
-        with self._precision(x):
-            raw = self.conditioner(*self._inputs(fixed, c))
+        with self.precision(x):
+            raw = self.conditioner(*self.inputs(fixed, c))
         drawn = () if same_state(before, generator_state(x.device)) else before
         parameters = self.transform.natural(raw.to(x.dtype))
         call = self.transform.inverse if inverse else self.transform.forward
         changed, logdet = call(changed, parameters)
         kept = parameters if keep and self.transform.compact else ()
-        return self._join(changed, fixed), logdet, (drawn, kept)
+        return self.join(changed, fixed), logdet, (drawn, kept)
 
     def reverse_step(
         self, z: Tensor, c: Tensor | None, grad_z: Tensor, grad_logdet: Tensor, trace: Trace = ()
     ) -> ReverseStep:
         """Rebuild x and differentiate with a single evaluation of the conditioner."""
-        return self._fused(self.transform.undo_forward, (z, c), (grad_z, grad_logdet), trace)
+        return self._undo(self.transform.undo_forward, (z, c), (grad_z, grad_logdet), trace)
 
     def reverse_step_inverse(
         self, x: Tensor, c: Tensor | None, grad_x: Tensor, grad_logdet: Tensor, trace: Trace = ()
     ) -> ReverseStep:
         """Rebuild z and differentiate with a single evaluation of the conditioner."""
-        return self._fused(self.transform.undo_inverse, (x, c), (grad_x, grad_logdet), trace)
+        return self._undo(self.transform.undo_inverse, (x, c), (grad_x, grad_logdet), trace)
+
+    def _undo(
+        self, undo: Undo, point: tuple[Tensor, Tensor | None], grads: tuple[Tensor, Tensor], trace: Trace
+    ) -> ReverseStep:
+        if self.slabs is None:
+            return self._fused(undo, point, grads, trace)
+        return within_budget(
+            self,
+            point[0],
+            lambda: self._fused(undo, point, grads, trace),
+            lambda slabs: reverse_in_slabs(self, slabs, undo, point, grads, trace),
+        )
 
     @torch.no_grad()
     def _fused(
@@ -140,10 +164,10 @@ class Coupling(Invertible):
     ) -> ReverseStep:
         (out, c), (grad_out, grad_logdet) = point, grads
         drawn, parameters = trace or ((), ())
-        changed, fixed = self._split(out)
-        grad_changed, grad_fixed = self._split(grad_out)
-        with replayed(drawn, out.device), self._precision(out):
-            raw, pullback = linearise(self.conditioner, self._inputs(fixed, c), value=not parameters)
+        changed, fixed = self.split(out)
+        grad_changed, grad_fixed = self.split(grad_out)
+        with replayed(drawn, out.device), self.precision(out):
+            raw, pullback = linearise(self.conditioner, self.inputs(fixed, c), value=not parameters)
         if raw is not None:
             parameters = self.transform.natural(raw.to(out.dtype))
         changed, grad_changed, grad_raw = undo(changed, parameters, grad_changed, grad_logdet)
@@ -152,13 +176,13 @@ class Coupling(Invertible):
         if more is not None:
             grad_fixed = grad_fixed + more
         return ReverseStep(
-            self._join(changed, fixed),
-            self._join(grad_changed, grad_fixed),
+            self.join(changed, fixed),
+            self.join(grad_changed, grad_fixed),
             grad_c if c is not None and c.requires_grad else None,
             grad_parameters,
         )
 
-    def _inputs(self, fixed: Tensor, c: Tensor | None) -> list[Tensor]:
+    def inputs(self, fixed: Tensor, c: Tensor | None) -> list[Tensor]:
         """What the conditioner sees: one image, or the fixed part and the data."""
         if self._apart and c is not None:
             return [channels_last(fixed), c]
@@ -166,19 +190,19 @@ class Coupling(Invertible):
         return [channels_last(joined)]
 
     def _take_apart(self, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients of the fixed part and of the condition from those of :meth:`_inputs`."""
+        """Gradients of the fixed part and of the condition from those of :meth:`inputs`."""
         if len(grads) == 2:
             return grads[0], grads[1]
         joined = grads[0]
         return (None, None) if joined is None else (joined[:, : self.fixed], joined[:, self.fixed :])
 
-    def _precision(self, x: Tensor) -> AbstractContextManager[object]:
+    def precision(self, x: Tensor) -> AbstractContextManager[object]:
         """The surroundings in which the conditioner runs: as they are, or in ``dtype``."""
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(x.device.type, self.dtype, self.dtype != x.dtype, cache_enabled=False)
 
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Parts (a, b), changed and fixed, as whole blocks of memory: arithmetic on other slices is slow."""
         x = x.contiguous()
         if self.swap:
@@ -187,7 +211,8 @@ class Coupling(Invertible):
             changed, fixed = x.split((self.channels - self.fixed, self.fixed), 1)
         return changed, fixed
 
-    def _join(self, changed: Tensor, fixed: Tensor) -> Tensor:
+    def join(self, changed: Tensor, fixed: Tensor) -> Tensor:
+        """Undo :meth:`split`."""
         if not self.fixed:
             return changed
         return torch.cat((fixed, changed) if self.swap else (changed, fixed), 1)
