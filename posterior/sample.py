@@ -172,7 +172,7 @@ class AmortizedPosterior:
         Returns:
             (C, nx, nz) float32, physical units.
         """
-        observation = self.standardiser.standardise_y(self._observation(y))
+        observation = self.observation(y)
         # Beside zero, not at it: a reversible chain judges the error of a rebuilt input relative to its size.
         z = 0.01 * latents(0, 0, 1, self.info.x_shape).to(self._device)
         z.requires_grad_()
@@ -192,6 +192,22 @@ class AmortizedPosterior:
     def flow(self) -> nn.Module:
         """The trained network, frozen: what diagnostics look into."""
         return self._module
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._device
+
+    def observation(self, y: ArrayLike | Tensor) -> Tensor:
+        """An observation as the network takes it, after checks: (1, K, nx, nz), standardised, on its device.
+
+        Args:
+            y: observation (K, nx, nz), physical units.
+
+        Raises:
+            ValueError: y of another shape than trained on, or not finite.
+        """
+        return self.standardiser.standardise_y(self._observation(y))
 
     @cached_property
     def sha256(self) -> str:

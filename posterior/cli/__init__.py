@@ -8,6 +8,7 @@ from pathlib import Path
 
 from posterior.cli import diagnose as diagnosis
 from posterior.cli import exchange
+from posterior.cli import refine as refinement
 
 DESCRIPTION = (
     "Bayesian inversion for seismic imaging: simulate pairs, train a posterior, sample it, report on it."
@@ -49,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     exchange.add_import(commands.add_parser("import", help=exchange.IMPORT, description=exchange.IMPORT))
     diagnosis.add_diagnose(
         commands.add_parser("diagnose", help=diagnosis.DIAGNOSE, description=diagnosis.DIAGNOSE)
+    )
+    refinement.add_refine(
+        commands.add_parser("refine", help=refinement.REFINE, description=refinement.REFINE)
     )
     again = commands.add_parser("reconstruct", help=RECONSTRUCT, description=RECONSTRUCT)
     again.add_argument("run", type=Path, help="the run's TOML file")
@@ -122,6 +126,8 @@ def main(argv: list[str] | None = None) -> int:
             exchange.import_pairs(args)
         elif args.command == "diagnose":
             return diagnosis.diagnose(args)
+        elif args.command == "refine":
+            return refinement.refine(args)
         elif args.command == "reconstruct":
             from posterior.cli import reconstruct
 

@@ -10,6 +10,7 @@ from posterior.refine.likelihood import GaussianLikelihood as GaussianLikelihood
 from posterior.refine.likelihood import Likelihood as Likelihood
 from posterior.refine.method import Method as Method
 from posterior.refine.preconditioned import WarmStart as WarmStart
+from posterior.refine.prior import FlowPrior as FlowPrior
 from posterior.refine.refined import Refined as Refined
 from posterior.refine.refined import Report as Report
 from posterior.refine.run import RefinementDivergedError as RefinementDivergedError
@@ -18,6 +19,7 @@ from posterior.refine.run import Solves as Solves
 
 __all__ = [
     "Batch",
+    "FlowPrior",
     "GaussianLikelihood",
     "Importance",
     "LatentCorrection",

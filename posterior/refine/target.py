@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from posterior.flow import standard_normal_log_prob
 from posterior.refine.likelihood import Batch, Likelihood, with_gradient
-from posterior.sample import AmortizedPosterior
+from posterior.sample import AmortizedPosterior, Flow
 
 Prior = Callable[[Tensor], Tensor]
 """Log-density (B,) of models x (B, C, ...) per physical unit, differentiable by torch."""
@@ -30,10 +30,9 @@ class Observed:
 
     def __init__(self, posterior: AmortizedPosterior, y: ArrayLike | Tensor) -> None:
         self.posterior = posterior
-        self.flow: nn.Module = posterior._module
-        self.y = posterior.standardiser.standardise_y(posterior._observation(y))
-        self.device = posterior._device
-        self._decode, self._encode = posterior._flow.decode, posterior._flow.encode
+        self.flow: nn.Module = posterior.flow
+        self.y, self.device = posterior.observation(y), posterior.device
+        self._conditional: Flow = posterior.flow  # type: ignore[assignment]  # a module hides its methods
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,11 +41,11 @@ class Observed:
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Map z to (u, log|det du/dz|)."""
-        return self._decode(z, self.y)
+        return self._conditional.decode(z, self.y)
 
     def encode(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Map u to (z, log|det dz/du|)."""
-        return self._encode(u, self.y)
+        return self._conditional.encode(u, self.y)
 
     def log_density(self, u: Tensor) -> Tensor:
         """Log of the amortized density of u, (B,) float64."""
