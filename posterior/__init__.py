@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from posterior.networks.glow import Glow as Glow
     from posterior.networks.hint import HINT as HINT
     from posterior.networks.hyperbolic import Hyperbolic as Hyperbolic
+    from posterior.networks.loop import Known as Known
     from posterior.networks.loop import LoopUnrolled as LoopUnrolled
     from posterior.nonlinear_misfit import NonlinearMisfit as NonlinearMisfit
     from posterior.reversible import Memory as Memory
     from posterior.reversible import Sequential as Sequential
     from posterior.sample import AmortizedPosterior as AmortizedPosterior
+    from posterior.training.first_guess import fit_first_guess as fit_first_guess
+    from posterior.training.reconstruct import Problem as Problem
     from posterior.training.reconstruct import fit_reconstruction as fit_reconstruction
 
 __version__ = "0.1.0"
@@ -47,6 +50,7 @@ _HOME = {
     "ConditionalHINT": "posterior.networks.conditional_hint",
     "DenseFlow": "posterior.networks.dense",
     "diagnose": "posterior.diagnosis",
+    "fit_first_guess": "posterior.training.first_guess",
     "fit_reconstruction": "posterior.training.reconstruct",
     "fit_watch": "posterior.diagnosis",
     "Glow": "posterior.networks.glow",
@@ -55,12 +59,14 @@ _HOME = {
     "Inverse": "posterior.layers.inverse",
     "Invertible": "posterior.invertible",
     "Jacobian": "posterior.jacobian",
+    "Known": "posterior.networks.loop",
     "LinearMap": "posterior.linear_map",
     "LinearMisfit": "posterior.linear_misfit",
     "LoopUnrolled": "posterior.networks.loop",
     "Memory": "posterior.reversible",
     "NonlinearMisfit": "posterior.nonlinear_misfit",
     "PairDataset": "posterior.dataset",
+    "Problem": "posterior.training.reconstruct",
     "SbiPosterior": "posterior.interop.sbi",
     "Sequential": "posterior.reversible",
     "Summarised": "posterior.layers.summarised",

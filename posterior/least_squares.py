@@ -10,7 +10,7 @@ from posterior.linear_map import LinearMap
 
 
 @torch.no_grad()
-def least_squares(operator: LinearMap, d: Tensor, *, iterations: int) -> Tensor:
+def least_squares(operator: LinearMap, d: Tensor, *, iterations: int, weight: Tensor | None = None) -> Tensor:
     r"""Lower :math:`|A x - d|^2` from x = 0 by conjugate gradients (CGLS), each sample by itself.
 
     It applies A ``iterations`` times and A^T as often: stopped early, that is its only regularisation.
@@ -19,12 +19,14 @@ def least_squares(operator: LinearMap, d: Tensor, *, iterations: int) -> Tensor:
         operator: The operator A.
         d: Data, (B, ...).
         iterations: Number of iterations, at least 1.
+        weight: Diagonal preconditioner p >= 0, which broadcasts to x: the iterations run on y in
+            :math:`x = \sqrt{p}\, y`, so every gradient is weighted by p. None for one.
 
     Returns:
         x, (B, ...).
 
     Raises:
-        ValueError: If there is no iteration.
+        ValueError: If there is no iteration, or a weight is negative.
 
     Source:
         Hestenes and Stiefel, Methods of conjugate gradients for solving linear systems, 1952; CGLS as in
@@ -38,6 +40,12 @@ def least_squares(operator: LinearMap, d: Tensor, *, iterations: int) -> Tensor:
     """
     if iterations < 1:
         raise ValueError(f"expected at least 1 iteration, got {iterations}")
+    if weight is not None:
+        if not bool((weight >= 0.0).all()):
+            raise ValueError(f"expected weights of at least 0, got {float(weight.min())}")
+        root = weight.sqrt()
+        scaled = LinearMap(lambda y: operator.forward(root * y), lambda r: root * operator.adjoint(r))
+        return root * least_squares(scaled, d, iterations=iterations)
     residual = d
     gradient = operator.adjoint(residual)
     direction, energy = gradient, _energy(gradient)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 
 from physics.config import (
-    EXECUTORS,
-    PRIOR_KINDS,
     AcquisitionConfig,
     ExecutionConfig,
     ImagingConfig,
@@ -27,6 +24,7 @@ from physics.config import (
     SpreadConfig,
     SurveyConfig,
 )
+from posterior.cli.sections import ReportConfig, SplitConfig, near_key, section_at
 from posterior.config import (
     LoopNetworkConfig,
     NetworkConfig,
@@ -42,42 +40,6 @@ _STRICT: dict[str, Any] = {"extra": "forbid"}
 # Sections that may change from one command to the next within the same run folder: they decide how, or how
 # often, something is computed from the model, not which model it is.
 FREE_SECTIONS = ("simulate", "sample", "report", "loop", "reconstruct")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitConfig:
-    """One split of the pairs: how many, and where its prior departs from the run's."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    count: int
-    """Pairs in the split."""
-    region: tuple[float, float] | None = None
-    """Share of the earth model's width that this split may touch (patches prior)."""
-    augment: float | None = None
-    """Share of augmented draws (patches prior)."""
-
-    def __post_init__(self) -> None:
-        require(self.count >= 1, "splits.*.count", "at least 1", self.count)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """What the report says of itself."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-
-    title: str = "Posterior report"
-    figures: int = 3
-    """Pairs of each split that are drawn as panels."""
-    viewer_draws: int = 50
-    """Draws of each drawn pair that can be leafed through in the page; 0 for none."""
-    video: bool = False
-    """Whether each drawn pair gets a video of its draws, a GIF beside the figures."""
-
-    def __post_init__(self) -> None:
-        require(self.figures >= 1, "report.figures", "at least 1", self.figures)
-        require(self.viewer_draws >= 0, "report.viewer_draws", "at least 0", self.viewer_draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,40 +125,13 @@ def _assign(tree: dict[str, Any], override: str) -> None:
     tree[leaf] = value
 
 
-def _known_keys(config: Any) -> list[str]:
-    return [f.name for f in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
-
-
-def _section_at(location: tuple[Any, ...]) -> Any:
-    """The dataclass that holds the key at a location of a validation error."""
-    sections: dict[str, Any] = {
-        "survey": SurveyConfig,
-        "noise": NoiseConfig,
-        "imaging": ImagingConfig,
-        "simulate": ExecutionConfig,
-        "network": NetworkConfig,
-        "train": TrainConfig,
-        "sample": SampleConfig,
-        "report": ReportConfig,
-        "loop": LoopNetworkConfig,
-        "reconstruct": ReconstructConfig,
-        "splits": SplitConfig,
-    }
-    if len(location) <= 1:
-        return RunConfig
-    if location[0] == "simulate" and len(location) > 2:
-        return EXECUTORS[str(location[1])]
-    if location[0] == "prior":
-        return PRIOR_KINDS.get(str(location[1]), PatchPriorConfig)
-    return sections.get(str(location[0]))
-
-
 def _describe(error: Any) -> str:
     location = tuple(error["loc"])
     key = ".".join(str(part) for part in location)
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        near = difflib.get_close_matches(str(location[-1]), _known_keys(_section_at(location)), n=1)
-        return f"{key}: no such setting" + (f"; did you mean {near[0]!r}?" if near else "")
+        section = RunConfig if len(location) <= 1 else section_at(location)
+        near = near_key(section, str(location[-1]))
+        return f"{key}: no such setting" + (f"; did you mean {near!r}?" if near else "")
     if error["type"] in ("missing", "missing_argument"):
         return f"{key}: missing"
     message = error["msg"].removeprefix("Value error, ")

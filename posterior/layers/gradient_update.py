@@ -79,7 +79,8 @@ class GradientUpdate(Invertible):
         weight: p, a diagonal preconditioner, such as a weight that grows with depth; None for one.
 
     Shapes:
-        weight: what broadcasts to (B, C, ...). x, z: (B, C + S, ...), eta first. c, here d: (B, ...), data as the misfit takes them. logdet: (B,).
+        weight: what broadcasts to (B, C, ...).
+        x, z: (B, C + S, ...), eta first. c, here d: (B, ...), data as the misfit takes them. logdet: (B,).
 
     Raises:
         ValueError: If no data are given, or shapes do not fit.

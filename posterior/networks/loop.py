@@ -53,7 +53,7 @@ class LoopUnrolled(nn.Module):
     r"""An invertible recurrent inference machine: T iterations on an image eta and a memory s.
 
     .. math::
-        s &\leftarrow f_t\big(s;\; N_t(p \odot \psi'(\eta) \odot \nabla_x \Phi(\psi(\eta), d)),\; \eta\big), \\
+        s &\leftarrow f_t\big(s;\; N_t(p \odot \psi'(\eta) \odot \nabla_x \Phi(\psi(\eta), d)), \eta\big), \\
         (\eta, s) &\leftarrow B_t(\eta, s), \qquad t = 1 \ldots T, \qquad x = \psi(\eta)
 
     The network holds no physics: a :class:`~posterior.misfit.Misfit` comes with every call, so a batch may
@@ -152,9 +152,9 @@ class LoopUnrolled(nn.Module):
             _block, in_channels + memory_channels, network, chosen, hidden=hidden, reflectors=reflectors
         )
         if context_channels and start != "network":
-            raise ValueError(f'expected start "network" for context_channels={context_channels}, got {start!r}')
+            raise ValueError(f'expected start "network" where there is a context, got {start!r}')
         self.scale = ActNorm(in_channels, ndim=ndim) if start == "gradient" else None
-        guess = partial(FirstGuess, in_channels, memory_channels, context_channels, hidden=hidden, ndim=ndim)
+        guess = partial(FirstGuess, in_channels, memory_channels, context_channels, width=hidden, ndim=ndim)
         self.first_guess = guess() if start == "network" else None
         self.heads = nn.ModuleList(head() for _ in range(iterations))
         self.blocks = nn.ModuleList(block(ndim=ndim) for _ in range(iterations))

@@ -52,9 +52,7 @@ class Problem:
 class Physics(Protocol):
     """The physics of chosen pairs of a set."""
 
-    def __call__(
-        self, positions: Sequence[int], data: Tensor, rng: np.random.Generator | None
-    ) -> Problem:
+    def __call__(self, positions: Sequence[int], data: Tensor, rng: np.random.Generator | None) -> Problem:
         """Return the misfit of the pairs at these positions, and their data as it takes them.
 
         With ``rng`` operator and data may be encoded anew in every iteration, by random source encodings say;

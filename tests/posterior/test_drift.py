@@ -88,6 +88,30 @@ def test_errors_are_relative_and_by_sample() -> None:
     assert estimated_error(fingerprint(x), fingerprint(rebuilt)).tolist() == pytest.approx([0.1, 0.0, 0.0])
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 3, 8, 8)])
+def test_rounding_of_an_image_of_zeros_is_no_drift_but_an_error_of_its_size_is(
+    shape: tuple[int, ...],
+) -> None:
+    zeros, noise = torch.zeros(shape), white(shape[1:])[: shape[0]] / 14.0
+    assert estimated_error(fingerprint(zeros), fingerprint(1e-7 * noise)).max() < 1e-6
+    assert estimated_error(fingerprint(zeros), fingerprint(noise)).min() > 0.2
+    # Beside others of the batch, it is as large as the largest of them.
+    zeros[0, 0, 0, 0] = 100.0
+    errors = estimated_error(fingerprint(zeros), fingerprint(zeros + noise))
+    assert errors.max() < 0.03
+
+
+def test_a_chain_that_starts_at_zeros_does_not_warn() -> None:
+    chain = Sequential([Coupling(4, conditioner=ResidualConditioner) for _ in range(3)])
+    with torch.no_grad():
+        for parameter in chain.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    z, _ = chain(torch.zeros(2, 4, 8, 8, requires_grad=True))
+    z.square().sum().backward()
+    assert chain.drift is not None
+    assert chain.drift < 1e-5
+
+
 # -- the tolerance
 
 

@@ -168,13 +168,12 @@ def nonlinear_misfit(model: tuple[int, ...], data: int) -> NonlinearMisfit:
 
 
 def gradient_update(
-    misfit: Misfit, memory_channels: int, *, affine: bool = False, link: Any = None
+    misfit: Misfit, memory_channels: int, *, affine: bool = False, link: Any = None, weight: Any = None
 ) -> GradientUpdate:
     channels, ndim = misfit.model_shape[0], len(misfit.model_shape) - 1
     network = partial(ResidualConditioner, hidden=4, ndim=ndim) if affine else None
-    return GradientUpdate(
-        misfit, GradientHead(channels, memory_channels, network=network, ndim=ndim), link=link
-    )
+    head = GradientHead(channels, memory_channels, network=network, ndim=ndim)
+    return GradientUpdate(misfit, head, link=link, weight=weight)
 
 
 def loop(misfit: Misfit, **options: Any) -> Sequential:
@@ -306,7 +305,13 @@ LAYERS = {
         lambda: gradient_update(linear_misfit((1, 4, 3), 7), 2), (3, 4, 3), cond_shape=(7,)
     ),
     "gradient update affine, link": Case(
-        lambda: gradient_update(linear_misfit((2, 3, 2), 5), 3, affine=True, link=Sigmoid(-1.0, 2.0)),
+        lambda: gradient_update(
+            linear_misfit((2, 3, 2), 5),
+            3,
+            affine=True,
+            link=Sigmoid(-1.0, 2.0),
+            weight=torch.tensor([0.3, 2.0], dtype=torch.float64),
+        ),
         (5, 3, 2),
         cond_shape=(5,),
     ),

@@ -54,6 +54,28 @@ def test_units_do_not_matter_in_single_precision(scale: float) -> None:
     torch.testing.assert_close((scale * x).double(), expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_weight_leads_to_the_same_solution_by_another_way_at_the_same_cost() -> None:
+    weight = torch.tensor([0.1, 4.0, 1.0, 2.0, 0.5, 3.0], dtype=torch.float64)
+    expected = torch.linalg.lstsq(MATRIX, DATA.T).solution.T
+    x = least_squares(operator(), DATA, iterations=6, weight=weight)
+    torch.testing.assert_close(x.flatten(1), expected, atol=1e-9, rtol=0.0)
+    counted = operator()
+    one = least_squares(counted, DATA, iterations=1, weight=weight)
+    assert counted.num_forward == counted.num_adjoint == len(DATA)
+    # One iteration goes along the weighted gradient.
+    gradient = weight * (DATA @ MATRIX)
+    torch.testing.assert_close(
+        torch.nn.functional.cosine_similarity(one.flatten(1), gradient), torch.ones(4, dtype=torch.float64)
+    )
+    masked = least_squares(operator(), DATA, iterations=3, weight=(weight > 1.0).double())
+    assert not masked.flatten(1)[:, weight <= 1.0].any()
+
+
+def test_a_negative_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected weights of at least 0, got -1\.0"):
+        least_squares(operator(), DATA, iterations=1, weight=torch.tensor([1.0, -1.0]))
+
+
 def test_no_iteration_is_refused() -> None:
     with pytest.raises(ValueError, match="expected at least 1 iteration, got 0"):
         least_squares(operator(), DATA, iterations=0)

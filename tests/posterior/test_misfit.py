@@ -146,3 +146,34 @@ def test_what_does_not_fit_is_refused() -> None:
     without = cubic(with_jacobian=False)
     with pytest.raises(ValueError, match="expected data without gradient, as no jacobian was given"):
         without.gradient(x, d.requires_grad_()).sum().backward()
+
+
+def test_operators_of_single_samples_run_there_and_back_before_the_next() -> None:
+    # So that what one keeps between its two ways, such as wavefields, need be kept for one sample only.
+    calls: list[tuple[int, str]] = []
+
+    def noted(index: int) -> LinearMap:
+        inner = operator(MATRICES[index])
+
+        def call(which: str, values: Tensor) -> Tensor:
+            calls.append((index, which))
+            return inner.forward(values) if which == "forward" else inner.adjoint(values)
+
+        return LinearMap(lambda x: call("forward", x), lambda d: call("adjoint", d))
+
+    misfit, (x, d) = LinearMisfit([noted(index) for index in range(3)], SHAPE), pair()
+    there_and_back = [(index, which) for index in range(3) for which in ("forward", "adjoint")]
+    gradient = misfit.gradient(x, d)
+    assert calls == there_and_back
+    calls.clear()
+    curved, moved = misfit.pullback(x, d, x, of_data=True)
+    assert calls == there_and_back
+    assert (misfit.num_forward, misfit.num_adjoint) == (6, 6)
+    for index, matrix in enumerate(MATRICES):
+        residual = matrix @ x[index].flatten() - d[index]
+        torch.testing.assert_close(gradient[index].flatten(), matrix.T @ residual, atol=1e-12, rtol=0.0)
+        torch.testing.assert_close(
+            curved[index].flatten(), matrix.T @ (matrix @ x[index].flatten()), atol=1e-12, rtol=0.0
+        )
+        assert moved is not None
+        torch.testing.assert_close(moved[index], -matrix @ x[index].flatten(), atol=1e-12, rtol=0.0)

@@ -15,7 +15,7 @@ from posterior.layers.units import LinearUnits
 from posterior.linear_map import LinearMap
 from posterior.linear_misfit import LinearMisfit
 from posterior.misfit import NonFiniteGradientError
-from posterior.networks.loop import LoopUnrolled
+from posterior.networks.loop import Known, LoopUnrolled
 from posterior.reversible import Memory, MemoryLike
 
 SavedBytes = Callable[..., int]
@@ -59,12 +59,12 @@ COSTS = {
 
 
 @pytest.mark.parametrize("update", ["additive", "affine"])
-@pytest.mark.parametrize("start", ["gradient", "zero"])
+@pytest.mark.parametrize("start", ["gradient", "zero", "network"])
 @pytest.mark.parametrize(("memory", "ahead", "back"), COSTS.values(), ids=COSTS.keys())
 def test_applications_of_the_operator(memory: Memory, ahead: int, back: int, start: Any, update: Any) -> None:
     net, misfit, batch, iterations = network(memory, start=start, update=update), physics(), 2, 3
     x = net.eval().reconstruct(data(), misfit)
-    first = batch if start == "gradient" else 0
+    first = 0 if start == "zero" else batch
     assert misfit.num_forward == misfit.num_adjoint == batch * iterations * ahead + first
     before = misfit.num_forward
     x.square().sum().backward()
@@ -237,7 +237,8 @@ def test_bad_input() -> None:
     [
         ({"step": "glow"}, r"expected step among \['irim', 'unet', 'hint'\], got 'glow'"),
         ({"update": "multiplied"}, r"expected update among \['additive', 'affine'\]"),
-        ({"start": "random"}, r"expected start among \['gradient', 'zero'\]"),
+        ({"start": "random"}, r"expected start among \['gradient', 'zero', 'network'\]"),
+        ({"context_channels": 1}, 'expected start "network" where there is a context, got .gradient.'),
         ({"iterations": 0}, "expected iterations of at least 1, got 0"),
         ({"memory_channels": 1, "in_channels": 2}, "expected at least 2 memory channels, got 1"),
         ({"memory": Memory(chunk=2)}, "expected memory without chunk, .* got 2"),
@@ -248,3 +249,49 @@ def test_bad_input() -> None:
 def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LoopUnrolled(**options)
+
+
+def known(batch: int = 2) -> Known:
+    draws = torch.Generator().manual_seed(3)
+    context = torch.randn(batch, 2, *SHAPE[1:], generator=draws, dtype=torch.float64)
+    return Known(context, torch.linspace(0.1, 1.0, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("update", ["additive", "affine"])
+def test_start_by_a_network_and_weighted_gradients_train_by_inversion_as_stored(update: Any) -> None:
+    found, options = [], {"start": "network", "context_channels": 2, "update": update}
+    for memory in ("invert", Memory(keep=True), "store"):
+        net = network(memory, link=LinearUnits(3.0), **options).train()
+        x = net.reconstruct(data(), physics(), known=known())
+        found.append((x, *torch.autograd.grad(x.square().sum(), list(net.parameters()))))
+    for got, kept, expected in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(kept, expected, atol=1e-9, rtol=1e-9)
+
+
+def test_a_weight_multiplies_every_gradient() -> None:
+    # With weights of zero the data are not seen at all; a weight of one changes nothing.
+    net = network().eval()
+    nothing, one = (Known(weight=torch.full((1,), value, dtype=torch.float64)) for value in (0.0, 1.0))
+    images = [net.reconstruct(data(seed=seed), physics(), known=nothing) for seed in (1, 2)]
+    torch.testing.assert_close(*images, atol=0.0, rtol=0.0)
+    plain = net.reconstruct(data(), physics())
+    torch.testing.assert_close(net.reconstruct(data(), physics(), known=one), plain, atol=0.0, rtol=0.0)
+    assert (plain - images[0]).abs().max() > 0.1
+
+
+def test_inverse_with_weights_undoes_the_iterations() -> None:
+    net, misfit = network(moved=0.1).eval(), physics()
+    eta, s = net.initial(data(), misfit, known())
+    out = net(eta, s, data(), misfit, weight=known().weight)
+    back = net.inverse(*out, data(), misfit, weight=known().weight)
+    torch.testing.assert_close(torch.cat(back, 1), torch.cat((eta, s), 1), atol=1e-9, rtol=1e-9)
+
+
+def test_context_that_is_missing_or_not_expected_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a context of 2 channels, got none"):
+        network(start="network", context_channels=2).reconstruct(data(), physics())
+    with pytest.raises(
+        ValueError, match=r"expected a context of 0 channels, got one of shape \(2, 2, 8, 4\)"
+    ):
+        network(start="network").reconstruct(data(), physics(), known=known())

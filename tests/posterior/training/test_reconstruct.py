@@ -17,10 +17,10 @@ from posterior.config import ReconstructConfig, TrainConfig
 from posterior.dataset import TensorPairs
 from posterior.linear_map import LinearMap
 from posterior.linear_misfit import LinearMisfit
-from posterior.misfit import AdjointError, Misfit
-from posterior.networks.loop import LoopUnrolled
+from posterior.misfit import AdjointError
+from posterior.networks.loop import Known, LoopUnrolled
 from posterior.training.optimise import Outcome, TrainingDivergedError, TrainingInterrupted
-from posterior.training.reconstruct import Surveys, fit_reconstruction
+from posterior.training.reconstruct import Problem, Surveys, fit_reconstruction
 from posterior.training.tracking import read_log
 
 SHAPE = (1, 12, 12)
@@ -41,9 +41,7 @@ class Sensing:
         self.encodes, self.adjoint_scale, self.broken = encodes, adjoint_scale, set(broken)
         self.seen: list[tuple[Sequence[int], bool]] = []
 
-    def __call__(
-        self, positions: Sequence[int], data: Tensor, rng: np.random.Generator | None
-    ) -> tuple[Misfit, Tensor]:
+    def __call__(self, positions: Sequence[int], data: Tensor, rng: np.random.Generator | None) -> Problem:
         self.seen.append((tuple(positions), rng is not None))
         chosen = MATRICES[[one % 8 for one in positions]]
         d = data[:, 0]
@@ -57,7 +55,10 @@ class Sensing:
             lambda x: torch.einsum("bdm,bm->bd", chosen, x.flatten(1)),
             lambda r: scale * torch.einsum("bdm,bd->bm", chosen, r).view(-1, *SHAPE),
         )
-        return LinearMisfit(operator, SHAPE), d
+        return Problem(LinearMisfit(operator, SHAPE), d, self.known(positions))
+
+    def known(self, positions: Sequence[int]) -> Known:
+        return Known()
 
 
 def make_pairs(count: int, seed: int) -> TensorPairs:
