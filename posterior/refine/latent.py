@@ -10,14 +10,13 @@ from torch import Tensor
 
 from posterior.model_folder import load_weights
 from posterior.refine.config import RefineConfig
-from posterior.refine.descent import Descent
 from posterior.refine.families import FAMILIES, Family
 from posterior.refine.laws import TransportLaw
 from posterior.refine.method import Found, Method
 from posterior.refine.run import Run
 from posterior.refine.target import Observed
 from posterior.refine.transport import LatentTransport
-from posterior.refine.verdict import distance_doubts, distance_from_start, falling_doubts
+from posterior.refine.variational import fit_transport
 
 
 @final
@@ -62,15 +61,7 @@ class LatentCorrection(Method):
         """Fit h."""
         base = run.target.base
         transport = LatentTransport(base, FAMILIES[self.family](base.shape, self.size))
-        descent = Descent(run, transport)
-        descent.minimise(f"latent correction ({self.family})")
-        falling, numbers = descent.still_falling, distance_from_start(transport, base, run.config.seed)
-        return Found(
-            TransportLaw(transport, base.shape, base.device),
-            numbers | {"still_falling": falling},
-            [*falling_doubts(falling), *distance_doubts(numbers, base)],
-            descent.history,
-        )
+        return fit_transport(run, transport, f"latent correction ({self.family})")
 
     def to_json(self) -> dict[str, Any]:
         """Family and size."""

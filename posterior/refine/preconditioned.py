@@ -10,13 +10,12 @@ from torch import Tensor
 
 from posterior.model_folder import load_weights
 from posterior.refine.config import RefineConfig
-from posterior.refine.descent import Descent
 from posterior.refine.laws import TransportLaw
 from posterior.refine.method import Found, Method
 from posterior.refine.run import Run
 from posterior.refine.target import Observed
 from posterior.refine.transport import FlowTransport
-from posterior.refine.verdict import distance_doubts, distance_from_start, falling_doubts
+from posterior.refine.variational import fit_transport
 
 
 @final
@@ -45,17 +44,7 @@ class WarmStart(Method):
 
     def refine(self, run: Run) -> Found:
         """Train the copy."""
-        base = run.target.base
-        transport = FlowTransport(base)
-        descent = Descent(run, transport)
-        descent.minimise("warm-start inference")
-        falling, numbers = descent.still_falling, distance_from_start(transport, base, run.config.seed)
-        return Found(
-            TransportLaw(transport, base.shape, base.device),
-            numbers | {"still_falling": falling},
-            [*falling_doubts(falling), *distance_doubts(numbers, base)],
-            descent.history,
-        )
+        return fit_transport(run, FlowTransport(run.target.base), "warm-start inference")
 
     def to_json(self) -> dict[str, Any]:
         """Nothing to choose."""

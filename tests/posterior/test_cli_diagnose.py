@@ -8,15 +8,9 @@ from pathlib import Path
 
 import h5py
 import pytest
-import torch
+from known_run import write_untrained
 
 from posterior.cli import main
-from posterior.config import NetworkConfig, SampleConfig
-from posterior.dataset import PairDataset
-from posterior.flow import ConditionalFlow
-from posterior.sample import AmortizedPosterior, ModelInfo
-from posterior.sample_files import write_samples
-from posterior.standardise import Standardiser
 
 RUN = """
 [splits.train]
@@ -34,18 +28,7 @@ def run(tmp_path, write_pairs) -> tuple[str, str]:
     folder = tmp_path / "run"
     for seed, (split, count) in enumerate({"train": 40, "validation": 20, "test": 20}.items()):
         write_pairs(folder / "data" / split, count=count, shard=20, seed=seed)
-    pairs = PairDataset(folder / "data" / "test")
-    network = NetworkConfig(hidden=4, scales=1, steps=1, summary_width=4, cond_channels=2)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        flow = ConditionalFlow.from_config(network, in_channels=1, y_channels=2)
-    info = ModelInfo(
-        x_shape=pairs.x_shape, y_shape=pairs.y_shape, y_channels=pairs.y_channels, network=network
-    )
-    posterior = AmortizedPosterior(flow, Standardiser.fit(pairs), info)
-    posterior.save(folder / "model")
-    config = SampleConfig(num_samples=20)
-    write_samples(posterior, pairs, folder / "samples" / "test", config, progress=False)
+    write_untrained(folder, count=20)
     path = tmp_path / "run.toml"
     path.write_text(RUN)
     return str(path), str(folder)

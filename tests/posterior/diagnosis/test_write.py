@@ -8,17 +8,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import torch
+from known_run import write_exact_draws, write_untrained
 
-from posterior.config import NetworkConfig, SampleConfig
 from posterior.dataset import PairDataset
 from posterior.diagnosis import DiagnoseConfig, Watch, diagnose, fit_watch, format_table
 from posterior.diagnosis.density import Densities, log_densities
 from posterior.diagnosis.table import table
-from posterior.flow import ConditionalFlow
 from posterior.report.splits import open_splits
-from posterior.sample import AmortizedPosterior, ModelInfo
-from posterior.sample_files import PairSamples, write_pair, write_samples
+from posterior.sample import AmortizedPosterior
 from posterior.standardise import Standardiser
 
 DRAWS = 39
@@ -27,34 +24,13 @@ QUIET = DiagnoseConfig(progress=False)
 COUNTS = {"train": 40, "validation": 20, "calibration": 20, "test": 24}
 
 
-def exact(folder, data, *, scale=1.0, seed=0):
-    """Draws of the fixture's pairs: in units of 1e-8, x | image ~ N(0.3 image, 0.1), times a wrong width."""
-    pairs, rng = PairDataset(data), np.random.default_rng(seed)
-    folder.mkdir(parents=True)
-    for position, index in enumerate(pairs.index):
-        image = pairs[position][1][:1].numpy()
-        noise = scale * np.sqrt(0.1) * rng.standard_normal((DRAWS, *image.shape))
-        pair = PairSamples(
-            samples=(1e-8 * (0.3 * image + noise)).astype(np.float32),
-            index=int(index),
-            model_sha256="ab" * 32,
-            data_fingerprint=pairs.fingerprint,
-            seed=7,
-            channels=pairs.x_channels,
-            units=pairs.x_units,
-            spacing=pairs.spacing,
-            origin=pairs.origin,
-        )
-        write_pair(folder / f"pair-{index:06d}.h5", pair)
-
-
 @pytest.fixture
 def run(tmp_path, write_pairs):
     """A run whose draws are 40 % too narrow, without a model."""
     for seed, (split, count) in enumerate(COUNTS.items()):
         data = write_pairs(tmp_path / "data" / split, count=count, shard=20, shape=SHAPE, seed=seed)
         if split in ("calibration", "test"):
-            exact(tmp_path / "samples" / split, data, scale=0.6, seed=seed)
+            write_exact_draws(tmp_path / "samples" / split, data, count=DRAWS, scale=0.6, seed=seed)
     return tmp_path
 
 
@@ -62,18 +38,7 @@ def run(tmp_path, write_pairs):
 def trained(run):
     """The same run with a model that knows nothing, and its draws of the test pairs."""
     shutil.rmtree(run / "samples")
-    pairs = PairDataset(run / "data" / "test")
-    network = NetworkConfig(hidden=4, scales=1, steps=1, summary_width=4, cond_channels=2)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        flow = ConditionalFlow.from_config(network, in_channels=1, y_channels=2)
-    info = ModelInfo(
-        x_shape=pairs.x_shape, y_shape=pairs.y_shape, y_channels=pairs.y_channels, network=network
-    )
-    posterior = AmortizedPosterior(flow, Standardiser.fit(pairs), info)
-    posterior.save(run / "model")
-    config = SampleConfig(num_samples=DRAWS)
-    write_samples(posterior, pairs, run / "samples" / "test", config, progress=False)
+    write_untrained(run, count=DRAWS)
     return run
 
 
@@ -183,6 +148,6 @@ def test_what_cannot_be_diagnosed_is_refused(run):
 
 def test_draws_of_another_model_are_refused(trained):
     shutil.rmtree(trained / "samples")
-    exact(trained / "samples" / "test", trained / "data" / "test")
+    write_exact_draws(trained / "samples" / "test", trained / "data" / "test", count=DRAWS)
     with pytest.raises(ValueError, match="expected draws of model"):
         densities(trained)

@@ -4,46 +4,22 @@ import gc
 import json
 import re
 import weakref
+from functools import partial
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from chromium import PROGRAM, Browser
+from known_run import write_exact_draws
 from PIL import Image
 
-from posterior.dataset import PairDataset
 from posterior.report import format_table, playback, splits, write_report
 from posterior.report.playback import Playback
-from posterior.sample_files import PairSamples, write_pair
 
 DRAWS = 39
 COUNTS = {"train": 6, "calibration": 6, "test": 5, "test_augmented": 4}
 
 
-def draw(folder, data, *, scale=1.0, seed=0, fingerprint=None):
-    """Write draws of the closed-form posterior of the fixture's pairs.
-
-    There, in units of 1e-8, image = 3 x + e with x and e standard normal, so x | image ~ N(0.3 image, 0.1).
-    """
-    pairs = PairDataset(data)
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    for position, index in enumerate(pairs.index):
-        image = pairs[position][1][:1].numpy()
-        samples = 1e-8 * (0.3 * image + scale * np.sqrt(0.1) * rng.standard_normal((DRAWS, *image.shape)))
-        samples = samples.astype(np.float32)
-        pair = PairSamples(
-            samples=samples,
-            index=int(index),
-            model_sha256="ab" * 32,
-            data_fingerprint=fingerprint or pairs.fingerprint,
-            seed=7,
-            channels=pairs.x_channels,
-            units=pairs.x_units,
-            spacing=pairs.spacing,
-            origin=pairs.origin,
-        )
-        write_pair(folder / f"pair-{index:06d}.h5", pair)
+draw = partial(write_exact_draws, count=DRAWS)
 
 
 @pytest.fixture
