@@ -211,7 +211,7 @@ class AmortizedPosterior:
 
     @cached_property
     def sha256(self) -> str:
-        """Identity of the model: SHA-256 of the ``SHA256SUMS`` that :meth:`save` writes."""
+        """Identity of the model: SHA-256 of the ``SHA256SUMS`` it came with, or that :meth:`save` writes."""
         return sha256_bytes(model_files(self._config(), self._module.state_dict())[SUMS])
 
     def save(self, folder: str | Path) -> None:
@@ -255,7 +255,10 @@ class AmortizedPosterior:
         )
         load_weights(flow, state, Path(folder) / WEIGHTS)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(flow.to(chosen), standardiser, info)
+        posterior = cls(flow.to(chosen), standardiser, info)
+        # The folder's own: a later version may write the same model with settings that were not there yet.
+        vars(posterior)["sha256"] = sha256_bytes((Path(folder) / SUMS).read_bytes())
+        return posterior
 
     def _config(self) -> dict[str, Any]:
         return {"standardiser": self.standardiser.to_json(), "info": asdict(self.info)}

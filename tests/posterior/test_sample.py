@@ -225,6 +225,17 @@ def _edit_config(folder: Path, **changes: object) -> None:
     (folder / SUMS).write_text(sums)
 
 
+def test_a_model_of_a_version_with_fewer_settings_keeps_its_identity(tmp_path):
+    posterior = glow()
+    posterior.save(tmp_path / "model")
+    network = json.loads((tmp_path / "model" / CONFIG).read_text())["info"]["network"]
+    del network["slab_budget"]
+    _edit_config(tmp_path / "model", network=network)
+    loaded = AmortizedPosterior.load(tmp_path / "model", device="cpu")
+    assert loaded.info == posterior.info
+    assert loaded.sha256 == files.sha256_file(tmp_path / "model" / SUMS) != posterior.sha256
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
