@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from small_run import RUN
 
 from posterior.cli import main
 from posterior.config import NetworkConfig, SampleConfig
@@ -21,30 +22,6 @@ from posterior.standardise import Standardiser
 segyio = pytest.importorskip("segyio", reason="needs the optional extra segy")
 
 from posterior.interop.segy import SegyGrid, read_segy, write_segy  # noqa: E402
-
-RUN = """
-seed = 3
-[prior]
-kind = "layered"
-velocity = [1800.0, 3000.0]
-[survey]
-shape = [24, 20]
-spacing = [12.5, 12.5]
-f0 = 12.0
-record_length = 0.3
-nbl = 6
-space_order = 4
-[acquisition]
-kind = "spread"
-num_sources = 3
-num_receivers = 12
-[imaging]
-smoothing = 50.0
-[splits.train]
-count = 2
-[splits.validation]
-count = 1
-"""
 
 
 @pytest.fixture

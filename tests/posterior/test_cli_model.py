@@ -10,40 +10,11 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from small_run import RUN
 
 from posterior.cli import VIEWS, main
 from posterior.cli.config import load
 from posterior.cli.model import _VIEWS, Scene
-
-RUN = """
-seed = 3
-
-[prior]
-kind = "layered"
-velocity = [1800.0, 3000.0]
-
-[survey]
-shape = [24, 20]
-spacing = [12.5, 12.5]
-f0 = 12.0
-record_length = 0.3
-nbl = 6
-space_order = 4
-
-[acquisition]
-kind = "spread"
-num_sources = 3
-num_receivers = 12
-
-[imaging]
-smoothing = 50.0
-
-[splits.train]
-count = 2
-
-[splits.validation]
-count = 1
-"""
 
 VOLUME = """
 seed = 3
